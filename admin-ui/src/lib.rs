@@ -1,0 +1,1 @@
+//! Templates, design tokens and view structs of the server-rendered pages.

@@ -1,0 +1,1 @@
+//! The router type that makes every route declare its role and audit event.

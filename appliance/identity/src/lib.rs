@@ -1,0 +1,1 @@
+//! Who is this: local accounts and sessions.

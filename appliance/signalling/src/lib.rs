@@ -1,0 +1,1 @@
+//! LiveKit wire messages to and from our events, sans-IO.

@@ -1,0 +1,1 @@
+//! Media sockets: batched UDP, demux, one shard thread per core.

@@ -1,0 +1,1 @@
+//! The teacher's and pupil's application and the class socket.

@@ -1,0 +1,1 @@
+//! The one worker protocol and its supervisor.

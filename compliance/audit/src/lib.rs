@@ -1,0 +1,1 @@
+//! The audit vocabulary: a closed set of events and their canonical form.

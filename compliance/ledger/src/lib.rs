@@ -1,0 +1,1 @@
+//! The audit database: append returns a receipt.

@@ -1,0 +1,1 @@
+//! Testkit and the checks that hold over the whole workspace.
