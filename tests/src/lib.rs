@@ -1,1 +1,3 @@
-//! Testkit and the checks that hold over the whole workspace.
+//! What the tests of the whole workspace share: the workspace read as data.
+
+pub mod workspace;
