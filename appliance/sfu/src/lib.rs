@@ -1,1 +1,6 @@
 //! The media core, sans-IO.
+
+mod connection;
+mod dtls;
+pub mod ice;
+pub mod outbox;
