@@ -1,0 +1,271 @@
+//! The gate that every request passes: session, origin, limits, time, headers, error answers, log.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use belfry_model::{Outside, Timestamp};
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+
+use crate::access::Need;
+use crate::caller::{Caller, SESSION_COOKIE, Sessions, cookie};
+use crate::form::{FORM, Fields};
+use crate::headers::{self, Kind};
+use crate::origin::{self, Origin};
+use crate::problem::Problem;
+use crate::route::Declaration;
+
+/// What the gate needs of the appliance. Cheap to clone.
+#[derive(Clone)]
+pub struct Gate {
+    sessions: Arc<dyn Sessions>,
+    hsts: bool,
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gate").field("hsts", &self.hsts).finish_non_exhaustive()
+    }
+}
+
+impl Gate {
+    pub fn new(sessions: Arc<dyn Sessions>) -> Self {
+        Self { sessions, hsts: false }
+    }
+
+    /// Sends `Strict-Transport-Security`.
+    #[must_use]
+    pub fn with_hsts(mut self, on: bool) -> Self {
+        self.hsts = on;
+        self
+    }
+
+    /// Adds the answers for unknown paths and methods to the merged router.
+    pub fn close(&self, router: Router) -> Router {
+        let hsts = self.hsts;
+        let unknown = move |problem: fn() -> Problem| {
+            move |request: Request| async move {
+                let kind = kind_of_stray(request.headers());
+                finish(problem().into_response(), kind, wants_html(request.headers()), hsts)
+            }
+        };
+        router
+            .fallback(unknown(Problem::not_found))
+            .method_not_allowed_fallback(unknown(Problem::method_not_allowed))
+    }
+}
+
+/// One route's place at the gate.
+#[derive(Clone)]
+pub(crate) struct Post {
+    pub(crate) gate: Gate,
+    pub(crate) route: Arc<Declaration>,
+}
+
+/// Identifies one request in the log and in its answer.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestId(pub u64);
+
+pub(crate) async fn pass(State(post): State<Post>, mut request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let id = RequestId(rand::random());
+    request.extensions_mut().insert(id);
+    let html = wants_html(request.headers());
+    let uri = request.uri().clone();
+    let answer = match admit(&post, request).await {
+        Ok(request) => run(&post.route, request, next).await,
+        Err(problem) => problem.into_response(),
+    };
+    let answer = redirected(answer, &post.route, html, &uri);
+    let mut answer = finish(answer, post.route.kind, html, post.gate.hsts);
+    if let Ok(value) = HeaderValue::from_str(&format!("{:016x}", id.0)) {
+        answer.headers_mut().insert("x-request-id", value);
+    }
+    // The route's pattern, never the path or query: both may hold a token or an id of a person.
+    tracing::info!(
+        request = format_args!("{:016x}", id.0),
+        method = %post.route.method,
+        route = post.route.path,
+        status = answer.status().as_u16(),
+        ms = begun.elapsed().as_millis() as u64,
+        "request"
+    );
+    answer
+}
+
+/// Everything that is checked before the handler runs.
+async fn admit(post: &Post, request: Request) -> Result<Request, Problem> {
+    let route = &post.route;
+    let (mut parts, body) = request.into_parts();
+    let changes = !matches!(parts.method, Method::GET | Method::HEAD);
+    let takes_cookie = !matches!(route.access.need, Need::Token(_));
+    if takes_cookie && (changes || route.kind == Kind::Socket) {
+        // A WebSocket handshake is a GET that a foreign page may send with our cookie.
+        if origin::of(&parts.headers, &parts.uri) == Origin::Foreign {
+            return Err(Problem::foreign_request());
+        }
+    }
+    let caller = if takes_cookie { resolve(post, &parts.headers).await? } else { None };
+    check(route, caller.as_ref(), &parts.headers, &parts.uri)?;
+    let body = if changes { read(route, body).await? } else { bytes::Bytes::new() };
+    if changes && is_form(&parts.headers) {
+        let fields = FORM.parse(Outside::new(&body)).map_err(|_| Problem::malformed())?;
+        parts.extensions.insert(fields);
+    }
+    if let Some(caller) = caller {
+        if changes && !has_csrf(&caller, &parts.headers, parts.extensions.get()) {
+            return Err(Problem::foreign_request());
+        }
+        parts.extensions.insert(Arc::new(caller));
+    }
+    Ok(Request::from_parts(parts, Body::from(body)))
+}
+
+async fn resolve(post: &Post, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+    let Some(token) = cookie(headers, SESSION_COOKIE).map(str::to_owned) else { return Ok(None) };
+    let sessions = Arc::clone(&post.gate.sessions);
+    tokio::task::spawn_blocking(move || sessions.resolve(&token, now()))
+        .await
+        .map_err(|error| Problem::failed("resolve a session", &error))?
+        .map_err(|error| Problem::failed("resolve a session", &error))
+}
+
+fn check(
+    route: &Declaration,
+    caller: Option<&Caller>,
+    headers: &HeaderMap,
+    uri: &Uri,
+) -> Result<(), Problem> {
+    match route.access.need {
+        Need::Public(_) => {}
+        Need::Token(_) => {
+            let query = uri.query().unwrap_or_default();
+            let in_query = query.split('&').any(|pair| pair.starts_with("access_token="));
+            if !in_query && !headers.contains_key(header::AUTHORIZATION) {
+                return Err(Problem::sign_in_needed());
+            }
+        }
+        Need::Session => {
+            caller.ok_or_else(Problem::sign_in_needed)?;
+        }
+        Need::Roles(roles) => {
+            let caller = caller.ok_or_else(Problem::sign_in_needed)?;
+            if !caller.role().is_some_and(|role| roles.contains(&role)) {
+                return Err(Problem::forbidden());
+            }
+        }
+    }
+    let Some(caller) = caller else { return Ok(()) };
+    if matches!(route.access.need, Need::Public(_)) {
+        return Ok(());
+    }
+    if caller.must_change_password && !route.access.before_password {
+        return Err(Problem::password_change_needed());
+    }
+    if route.access.step_up && caller.stepped_up_until.is_none_or(|until| until < now()) {
+        return Err(Problem::step_up_needed());
+    }
+    Ok(())
+}
+
+async fn read(route: &Declaration, body: Body) -> Result<bytes::Bytes, Problem> {
+    tokio::time::timeout(route.timeout, to_bytes(body, route.body_bytes_max))
+        .await
+        .map_err(|_| Problem::timed_out())?
+        .map_err(|_| Problem::too_large())
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"))
+}
+
+/// The session's own token, in the header of a script or the hidden field of a form.
+fn has_csrf(caller: &Caller, headers: &HeaderMap, fields: Option<&Fields>) -> bool {
+    let sent = headers
+        .get("x-csrf")
+        .and_then(|value| value.to_str().ok())
+        .or_else(|| fields.and_then(|fields| fields.get("csrf")));
+    sent.is_some_and(|sent| same(sent.as_bytes(), caller.csrf.as_bytes()))
+}
+
+/// Compares without telling by its time where the difference is.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |acc, (x, y)| acc | (x ^ y)) == 0
+}
+
+/// The handler, within its time, its panic kept to this one request.
+async fn run(route: &Declaration, request: Request, next: Next) -> Response {
+    let handler = AssertUnwindSafe(next.run(request)).catch_unwind();
+    match tokio::time::timeout(route.timeout, handler).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => Problem::internal("a handler panicked").into_response(),
+        Err(_) => Problem::timed_out().into_response(),
+    }
+}
+
+/// For a page, "sign in", "prove the password" and "choose a password" are other pages.
+fn redirected(answer: Response, route: &Declaration, html: bool, uri: &Uri) -> Response {
+    let Some(problem) = answer.extensions().get::<Problem>() else { return answer };
+    if !html || !matches!(route.kind, Kind::Page | Kind::App) {
+        return answer;
+    }
+    // After a form the way back is the page it stands on, which is not known here.
+    let here = if route.method == Method::GET { uri.path() } else { "/" };
+    let to = match problem.code {
+        "sign_in_needed" if here == "/" => "/sign-in".to_owned(),
+        "sign_in_needed" => format!("/sign-in?next={here}"),
+        "step_up_needed" => format!("/step-up?next={here}"),
+        "password_change_needed" => "/account/password".to_owned(),
+        _ => return answer,
+    };
+    Redirect::to(&to).into_response()
+}
+
+fn finish(answer: Response, kind: Kind, html: bool, hsts: bool) -> Response {
+    let mut answer = match answer.extensions().get::<Problem>().cloned() {
+        Some(problem) => render(answer, &problem, html),
+        None => answer,
+    };
+    headers::secure(answer.headers_mut(), kind, hsts);
+    answer
+}
+
+/// Gives a problem its body; headers that the handler set stay.
+fn render(answer: Response, problem: &Problem, _html: bool) -> Response {
+    let mut rendered = problem.json();
+    for (name, value) in answer.headers() {
+        rendered.headers_mut().entry(name).or_insert_with(|| value.clone());
+    }
+    rendered
+}
+
+/// A browser that opens a page says so; scripts and machines do not.
+fn wants_html(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"))
+}
+
+fn kind_of_stray(headers: &HeaderMap) -> Kind {
+    if wants_html(headers) { Kind::Page } else { Kind::Api }
+}
+
+/// This crate is an edge: it reads the clock, and hands the time down as a value.
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[allow(dead_code, reason = "used by the walk")]
+const UNAUTHORISED: [StatusCode; 3] =
+    [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::SEE_OTHER];

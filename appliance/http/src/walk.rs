@@ -1,0 +1,1 @@
+//! Walks all routes as nobody, and says which let nobody in without saying so.
