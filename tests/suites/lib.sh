@@ -1,5 +1,6 @@
 # Sourced by the suites. `scenario ID TITLE COMMAND...` runs a command and reports it.
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
+export BELFRY_FULL=${BELFRY_FULL:-0}
 . packaging/prepare.sh
 
 scenario() {

@@ -1,0 +1,102 @@
+// Real browsers that trust the appliance's own certificate authority, with fake devices.
+
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+import puppeteer from "puppeteer-core";
+import { keepConnections } from "./media.mjs";
+
+const CHROMIUM_FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--no-first-run",
+  "--use-fake-device-for-media-stream",
+  "--use-fake-ui-for-media-stream",
+  "--auto-select-desktop-capture-source=Entire screen",
+  "--autoplay-policy=no-user-gesture-required",
+];
+
+function trust(folder, certificate) {
+  mkdirSync(folder, { recursive: true });
+  execFileSync("certutil", ["-N", "-d", `sql:${folder}`, "--empty-password"]);
+  execFileSync("certutil", ["-A", "-d", `sql:${folder}`, "-t", "C,,", "-n", "belfry", "-i", certificate]);
+}
+
+/** Chromium; each person is a context of its own. */
+export async function startChromium(certificate) {
+  const home = mkdtempSync(join(tmpdir(), "belfry-chromium-"));
+  trust(join(home, ".pki", "nssdb"), certificate);
+  const browser = await chromium.launch({
+    executablePath: "/usr/bin/chromium",
+    args: CHROMIUM_FLAGS,
+    env: { ...process.env, HOME: home, XDG_CONFIG_HOME: join(home, "config") },
+  });
+  return {
+    /** A page of a new person; `options` as of Playwright's newContext. */
+    async page(options = {}) {
+      const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+      await context.addInitScript(keepConnections);
+      const page = await context.newPage();
+      const foreign = [];
+      page.on("request", (request) => {
+        const url = new URL(request.url());
+        if (/^(https?|wss?):$/.test(url.protocol) && options.origin && url.origin !== options.origin) foreign.push(request.url());
+      });
+      page.foreignRequests = foreign;
+      page.problems = [];
+      page.on("pageerror", (error) => page.problems.push(error.message));
+      page.on("console", (message) => message.type() === "error" && page.problems.push(message.text()));
+      return page;
+    },
+    async close() {
+      await browser.close();
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+}
+
+const FIREFOX_PREFERENCES = {
+  "app.update.enabled": false,
+  "browser.shell.checkDefaultBrowser": false,
+  "datareporting.policy.dataSubmissionEnabled": false,
+  "media.autoplay.default": 0,
+  "media.navigator.permission.disabled": true,
+  "media.navigator.streams.fake": true,
+  "media.gmp-manager.updateEnabled": false,
+  "network.captive-portal-service.enabled": false,
+  "network.connectivity-service.enabled": false,
+  "toolkit.telemetry.reportingpolicy.firstRun": false,
+};
+
+/** Firefox; its pages belong to one person. */
+export async function startFirefox(certificate) {
+  const folder = mkdtempSync(join(tmpdir(), "belfry-firefox-"));
+  const profile = join(folder, "profile");
+  trust(profile, certificate);
+  const browser = await puppeteer.launch({
+    browser: "firefox",
+    executablePath: "/usr/bin/firefox-esr",
+    userDataDir: profile,
+    headless: true,
+    protocol: "webDriverBiDi",
+    extraPrefsFirefox: FIREFOX_PREFERENCES,
+    env: { ...process.env, HOME: folder },
+  });
+  return {
+    async page() {
+      const page = await browser.newPage();
+      await page.setViewport({ width: 1280, height: 800 });
+      await page.evaluateOnNewDocument(keepConnections);
+      return page;
+    },
+    async close() {
+      await browser.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
