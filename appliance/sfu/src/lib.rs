@@ -4,3 +4,4 @@ mod connection;
 mod dtls;
 pub mod ice;
 pub mod outbox;
+mod sdp;
