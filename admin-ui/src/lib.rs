@@ -1,1 +1,26 @@
-//! Templates, design tokens and view structs of the server-rendered pages.
+//! The server-rendered pages: templates, texts, styles, view structs and the gallery.
+//!
+//! **Invariant:** knows nothing of the appliance: every page renders from its view struct alone.
+//! **Invariant:** no people-facing text outside the catalogues in `locales`.
+//! **Invariant:** every form works without scripts.
+
+mod asset;
+mod form;
+mod frame;
+pub mod gallery;
+mod page;
+mod text;
+
+pub use asset::{ASSET_PREFIX, Asset, TOKENS_CSS, assets};
+pub(crate) use asset::{asset_path, icon};
+pub use form::{Choice, Control, Field, Form, Weight};
+pub use frame::{Crumb, Flash, Frame, Me, Section, Theme, Tone};
+pub use page::{
+    Certificate, Class, ClassRow, Classes, FormPage, Guide, Home, Member, Page, Pager, People,
+    Person, PersonRow, PlainForm, Problem, Record, RecordRow, Roster, Secret, Settings,
+    SettingsGroup, SignIn, Slot, Status, Todo,
+};
+pub use text::{LANGUAGE, say, say_if_known, say_with};
+
+#[cfg(test)]
+mod tests;
