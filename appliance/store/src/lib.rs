@@ -7,6 +7,7 @@
 mod classes;
 mod demo;
 mod error;
+mod lessons;
 mod migrations;
 mod people;
 mod schools;
@@ -18,6 +19,7 @@ mod writer;
 pub use classes::{Band, Class, ClassListed, Enrolled, EnrolledAs, NewClass};
 pub use demo::{DEMO_PEOPLE, DemoPerson};
 pub use error::Error;
+pub use lessons::{ChatMessage, KeptLesson, Lesson, LessonChanges, NewLesson};
 pub use people::{Credential, NewPerson, PeoplePage, Person, PersonChange};
 pub use schools::{District, School};
 pub use sessions::{Holder, SessionRow, ThrottleRow};

@@ -21,6 +21,7 @@ pub(crate) const DOMAINS: &[Domain] = &[
     Domain { name: "classes", steps: &[include_str!("../migrations/classes/0001.sql")] },
     Domain { name: "sessions", steps: &[include_str!("../migrations/sessions/0001.sql")] },
     Domain { name: "settings", steps: &[include_str!("../migrations/settings/0001.sql")] },
+    Domain { name: "lessons", steps: &[include_str!("../migrations/lessons/0001.sql")] },
 ];
 
 /// Brings the schema up to date in one transaction, after copying what was there.
@@ -70,7 +71,7 @@ pub(crate) fn migrate(
         transaction
             .execute(
                 "INSERT INTO migration (domain, number) VALUES (?1, ?2)",
-                params![domain, number as i64],
+                params![domain, i64::try_from(number).expect("a handful of steps")],
             )
             .map_err(failed(format!("{domain} {number}")))?;
         tracing::info!(domain, number, "migrated the database");
