@@ -1,6 +1,6 @@
 // The appliance as a real process with a fresh data directory, and how to hurt it.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -51,6 +51,15 @@ export class Appliance {
     const line = new RegExp(`^\\s*${who}\\s+(\\S+) / (\\S+)\\s*$`, "im").exec(this.console);
     if (!line) throw new Error(`the console printed no sign-in of a ${who}: ${this.console}`);
     return { username: line[1], password: line[2] };
+  }
+
+  /** All sign-ins of the demo school, teachers first. */
+  signIns() {
+    const listed = execFileSync(this.binary, ["demo-sign-ins", "--data", this.data], { encoding: "utf8" });
+    return listed.trim().split("\n").map((line) => {
+      const [role, username, password] = line.trim().split(/\s+/);
+      return { role, username, password };
+    });
   }
 
   get url() {

@@ -21,7 +21,7 @@ const CHROMIUM_FLAGS = [
   "--autoplay-policy=no-user-gesture-required",
 ];
 
-function trust(folder, certificate) {
+export function trust(folder, certificate) {
   mkdirSync(folder, { recursive: true });
   execFileSync("certutil", ["-N", "-d", `sql:${folder}`, "--empty-password"]);
   execFileSync("certutil", ["-A", "-d", `sql:${folder}`, "-t", "C,,", "-n", "belfry", "-i", certificate]);

@@ -1,0 +1,151 @@
+"""Somebody who speaks the protocol directly tries to get round every rule of a lesson, and fails.
+
+Each attempt is followed by something allowed on the same path; when that has arrived, the attempt has been decided, too.
+So a refusal is seen by order, not by waiting for silence.
+"""
+
+import asyncio
+import sys
+
+from kit import Person, failures, models, scenario, sign_ins, until, wire
+from raw import RawParticipant
+
+SECRET = b"meet me behind the gym"
+
+
+class Lesson:
+    """A teacher and two students, all raw."""
+
+    async def __aenter__(self):
+        accounts = [sign_ins("teacher")[0], *sign_ins("student")[1:3]]
+        self.people = [await Person(*account).__aenter__() for account in accounts]
+        self.id = await self.people[0].start_lesson()
+        self.sockets = [await person.enter(self.id) for person in self.people]
+        pairs = zip(self.people, self.sockets)
+        self.raw = [await RawParticipant(person, socket.token).join() for person, socket in pairs]
+        self.teacher, self.first, self.second = self.raw
+        self.teacher_id, self.first_id, self.second_id = (socket.you["identity"] for socket in self.sockets)
+        return self
+
+    async def __aexit__(self, *_):
+        for raw in self.raw:
+            await raw.close()
+        for socket in self.sockets:
+            await socket.close()
+        for person in self.people:
+            await person.__aexit__()
+
+    async def settled(self, marker):
+        """The first student says something to the teacher, after all that it said before."""
+        self.first.send(user=models.UserPacket(payload=marker, topic="belfry.help"), destination_identities=[self.teacher_id])
+        await until("the allowed message after it", lambda: marker in self.teacher.user_payloads())
+
+
+def refused(lesson):
+    """Nothing of the attempt is among what the second student received."""
+    for packet in lesson.second.packets:
+        assert SECRET not in packet.SerializeToString(), packet
+
+
+async def private_messages():
+    async with Lesson() as lesson:
+        first, second = lesson.first, lesson.second_id
+        first.send(user=models.UserPacket(payload=SECRET), destination_identities=[second])
+        first.send(user=models.UserPacket(payload=SECRET, topic="lk.chat"), destination_identities=[second])
+        first.send(user=models.UserPacket(payload=SECRET, destination_identities=[second]))
+        first.send(user=models.UserPacket(payload=SECRET), destination_identities=[lesson.teacher_id, second])
+        first.send(chat_message=models.ChatMessage(id="1", message=SECRET.decode()), destination_identities=[second])
+        first.send(sip_dtmf=models.SipDTMF(code=1, digit=SECRET.decode()), destination_identities=[second])
+        await lesson.settled(b"private")
+        refused(lesson)
+
+
+async def streams_calls_and_ciphertext():
+    async with Lesson() as lesson:
+        first, second, text = lesson.first, lesson.second_id, SECRET.decode()
+        header = models.DataStream.Header(stream_id="s", topic="lk.chat", mime_type="text/plain", attributes={"note": text})
+        first.send(stream_header=header, destination_identities=[second])
+        first.send(stream_chunk=models.DataStream.Chunk(stream_id="s", content=SECRET), destination_identities=[second])
+        first.send(stream_trailer=models.DataStream.Trailer(stream_id="s", reason=text), destination_identities=[second])
+        first.send(rpc_request=models.RpcRequest(id="r", method=text, payload=text), destination_identities=[second])
+        first.send(rpc_response=models.RpcResponse(request_id="r", payload=text), destination_identities=[second])
+        first.send(encrypted_packet=models.EncryptedPacket(encrypted_value=SECRET), destination_identities=[second])
+        first.send(encrypted_packet=models.EncryptedPacket(encrypted_value=SECRET))
+        first.send(transcription=models.Transcription(segments=[models.TranscriptionSegment(id="1", text=text)]))
+        await lesson.settled(b"streams")
+        refused(lesson)
+
+
+async def foreign_identity():
+    async with Lesson() as lesson:
+        forged = models.UserPacket(payload=b"forged", topic="belfry.help", participant_identity=lesson.second_id)
+        lesson.first.send(
+            user=forged, participant_identity=lesson.second_id, participant_sid="PA_forged", destination_identities=[lesson.teacher_id]
+        )
+        await until("the message arrives", lambda: b"forged" in lesson.teacher.user_payloads())
+        packet = next(p for p in lesson.teacher.packets if p.user.payload == b"forged")
+        sid = lesson.first.joined.participant.sid
+        assert packet.participant_identity == lesson.first_id and packet.participant_sid == sid, packet
+        assert packet.user.participant_identity in ("", lesson.first_id), packet
+
+
+async def attributes_and_names():
+    async with Lesson() as lesson:
+        request = wire.UpdateParticipantMetadata(attributes={"note": SECRET.decode()}, metadata=SECRET.decode(), name=SECRET.decode(), request_id=7)
+        await lesson.first.signal.send(update_metadata=request)
+        answer = await lesson.first.signal.first("request_response")
+        assert answer.reason == wire.RequestResponse.Reason.NOT_ALLOWED, answer
+        track = wire.AddTrackRequest(cid=SECRET.decode(), name=SECRET.decode(), type=models.TrackType.AUDIO, source=models.TrackSource.MICROPHONE, stream=SECRET.decode())
+        await lesson.first.signal.send(add_track=track)
+        await lesson.first.signal.first("track_published")
+        await lesson.settled(b"names")
+        for response in lesson.second.signal.received:
+            assert SECRET not in response.SerializeToString(), response
+
+
+async def forbidden_sources():
+    async with Lesson() as lesson:
+        done = await lesson.sockets[0].command("lock", what="cameras", on=True)
+        assert done["type"] == "done", done
+        camera = wire.AddTrackRequest(cid="c", type=models.TrackType.VIDEO, source=models.TrackSource.CAMERA)
+        await lesson.first.signal.send(add_track=camera)
+        answer = await lesson.first.signal.first("request_response")
+        assert answer.reason == wire.RequestResponse.Reason.NOT_ALLOWED, answer
+        assert not lesson.first.signal.all("track_published")
+        unknown = wire.AddTrackRequest(cid="u", type=models.TrackType.VIDEO, source=models.TrackSource.UNKNOWN)
+        await lesson.first.signal.send(add_track=unknown)
+        await until("a second refusal", lambda: len(lesson.first.signal.all("request_response")) == 2)
+        assert not lesson.first.signal.all("track_published")
+
+
+async def commands_of_others():
+    async with Lesson() as lesson:
+        student, other = lesson.sockets[1], lesson.second_id
+        attempts = [
+            ("mute", {"identity": other, "source": "microphone"}),
+            ("mute_all", {}),
+            ("lock", {"what": "microphones", "on": True}),
+            ("remove", {"identity": other, "reason": "no", "block": True}),
+            ("chat_mode", {"mode": "off"}),
+            ("layout", {"mode": "spotlight", "spotlight": other}),
+            ("make_co_teacher", {"identity": lesson.first_id}),
+            ("lower_hand_of", {"identity": other}),
+            ("admit_all", {}),
+            ("end", {}),
+        ]
+        for kind, fields in attempts:
+            answer = await student.command(kind, **fields)
+            assert answer["type"] == "refused" and answer["text"], (kind, answer)
+
+
+async def main():
+    await scenario("signalling.4", "no private message on any data path", private_messages)
+    await scenario("signalling.5", "nor by streams, calls or ciphertext", streams_calls_and_ciphertext)
+    await scenario("signalling.6", "a foreign identity is overwritten", foreign_identity)
+    await scenario("signalling.7", "nor by attributes, metadata, names or labels", attributes_and_names)
+    await scenario("signalling.8", "forbidden sources are refused", forbidden_sources)
+    await scenario("signalling.9", "a student's commands over others are refused", commands_of_others)
+
+
+asyncio.run(main())
+sys.exit(1 if failures else 0)
