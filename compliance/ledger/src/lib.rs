@@ -1,1 +1,42 @@
-//! The audit database: append returns a receipt.
+//! The record: `audit.db`, append-only, written by one thread in groups.
+//!
+//! **Invariant:** only this crate makes a [`Receipt`], and only for an event that is on the disk.
+//! **Invariant:** events are lost only if the buffer overflows, and then they are counted and the
+//! count is recorded.
+//! **Invariant:** a failed commit is never tried again on the same connection; the file is opened
+//! anew and its tail tells whether the group is in it.
+
+mod disk;
+mod error;
+mod page;
+mod queue;
+mod writer;
+
+pub use belfry_audit::{Actor, Detail, Event, EventKind, Hash, Scope};
+pub use error::{Error, OpenError};
+pub use page::{Entry, Page};
+pub use writer::{Health, Ledger};
+
+/// Proof that an event is in the record, durably. Whatever must be logged takes one as an argument.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    seq: u64,
+    kind: EventKind,
+    leaf: Hash,
+}
+
+impl Receipt {
+    /// The place in the record; the first entry is 1.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    pub fn kind(&self) -> EventKind {
+        self.kind
+    }
+
+    /// The hash of the entry.
+    pub fn hash(&self) -> &Hash {
+        &self.leaf
+    }
+}
