@@ -1,7 +1,7 @@
 //! Joining, resuming, leaving.
 
 use belfry_media_api::{Command, ConnectionQuality};
-use belfry_model::{Identity, ParticipantSid, Timestamp, limits};
+use belfry_model::{ParticipantSid, Timestamp, limits};
 use livekit_protocol as proto;
 use livekit_protocol::leave_request::Action;
 use livekit_protocol::participant_info::State;
@@ -90,7 +90,7 @@ impl Room {
         let identity = participant.identity.clone();
         self.participants.insert(sid.clone(), participant);
         self.welcome(&sid);
-        self.media(Command::OpenParticipant {
+        self.command(Command::OpenParticipant {
             room: self.config.sid.clone(),
             participant: sid.clone(),
         });
@@ -148,7 +148,6 @@ impl Room {
         let old = participant.socket.replace(join.socket);
         let away_since = participant.disconnected_at.take();
         participant.heard_at = now;
-        participant.frames = Bucket::new(FRAMES_PER_SECOND_MAX, FRAMES_BURST_MAX, now);
         let last_message_seq = participant.last_sequence;
         let identity = participant.identity.clone();
         if let Some(old) = old {
@@ -198,7 +197,7 @@ impl Room {
             participant.restart_after_answer = true;
             self.send(sid, again);
         } else {
-            self.media(Command::RestartSubscriber { participant: sid.clone() });
+            self.command(Command::RestartSubscriber { participant: sid.clone() });
         }
     }
 
@@ -218,7 +217,7 @@ impl Room {
         self.effects.push_back(Effect::Close { socket });
     }
 
-    fn forget_socket(&mut self, socket: SocketId) {
+    pub(super) fn forget_socket(&mut self, socket: SocketId) {
         self.sockets.remove(&socket);
         self.effects.push_back(Effect::Close { socket });
     }
@@ -233,7 +232,7 @@ impl Room {
         }
         self.unsubscribe_from_all(sid);
         self.drop_tracks(sid);
-        self.media(Command::CloseParticipant { participant: sid.clone() });
+        self.command(Command::CloseParticipant { participant: sid.clone() });
         let participant = self.participants.remove(sid).expect("it was there above");
         self.identities.remove(&identity);
         if let Some(socket) = participant.socket {
@@ -266,10 +265,6 @@ impl Room {
         self.config.random.fill(&mut bytes);
         let symbols = bytes.iter().map(|byte| char::from(SID_ALPHABET[usize::from(byte % 32)]));
         prefix.chars().chain(symbols).collect()
-    }
-
-    pub(super) fn sid_of(&self, identity: &Identity) -> Option<ParticipantSid> {
-        self.by_identity(identity)
     }
 }
 
@@ -309,6 +304,7 @@ fn arrival(sid: ParticipantSid, join: Join, now: Timestamp) -> Participant {
         restart_after_answer: false,
         last_sequence: 0,
         frames: Bucket::new(FRAMES_PER_SECOND_MAX, FRAMES_BURST_MAX, now),
+        frames_refused: 0,
         data: Bucket::new(DATA_PER_SECOND_MAX, DATA_BURST_MAX, now),
         streams: std::collections::BTreeMap::new(),
         quality: ConnectionQuality::Excellent,

@@ -103,7 +103,7 @@ impl Room {
         self.identities.contains_key(identity)
     }
 
-    pub(crate) fn media(&mut self, command: Command) {
+    fn command(&mut self, command: Command) {
         self.effects.push_back(Effect::Media(command));
     }
 

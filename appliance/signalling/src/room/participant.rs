@@ -102,6 +102,8 @@ pub(super) struct Participant {
     /// Of its reliable data.
     pub(super) last_sequence: u32,
     pub(super) frames: Bucket,
+    /// Frames that the bucket refused.
+    pub(super) frames_refused: u32,
     pub(super) data: Bucket,
     pub(super) streams: BTreeMap<String, OpenStream>,
     pub(super) quality: ConnectionQuality,
@@ -148,6 +150,8 @@ pub(super) struct Track {
     pub(super) info: proto::TrackInfo,
     pub(super) source: Source,
     pub(super) mid: String,
+    /// The section's own name of the track.
+    pub(super) label: Option<String>,
     pub(super) subscribers: BTreeSet<ParticipantSid>,
     /// The publisher has been told of a first subscriber.
     pub(super) subscribed_told: bool,
