@@ -1,13 +1,24 @@
 //! One peer connection: ICE-lite, DTLS, SRTP and data channels over the path that the client
 //! nominated.
+//!
+//! **Invariant:** a datagram from a path on which no authenticated check came reaches no parser
+//! but the one for STUN.
+//! **Invariant:** nothing is sent without consent, answers to checks aside.
 
-use std::{sync::Arc, time::Instant};
+#[cfg(test)]
+mod tests;
+
+use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use belfry_media_api::{DataKind, End, PeerRole};
+use bytes::Bytes;
 
 use crate::{
-    dtls::Certificate,
-    outbox::{Destination, Outbox},
+    dtls::{Certificate, Dtls, Turn},
+    ice::{Checked, Ice, Route},
+    outbox::{DATAGRAM_BYTES_MAX, Destination, Outbox},
+    sctp::Sctp,
+    srtp::Srtp,
 };
 
 /// What a connection is made of.
@@ -102,92 +113,296 @@ pub(crate) enum Unsent {
 
 #[derive(Debug)]
 pub(crate) struct Connection {
-    config: ConnectionConfig,
-    ufrag: String,
-    pwd: String,
+    role: PeerRole,
+    ice: Ice,
+    dtls: Dtls,
+    srtp: Option<Srtp>,
+    sctp: Sctp,
+    state: State,
+    happened: VecDeque<Happened>,
+    /// Scratch for `Dtls::receive`.
+    turns: Vec<Turn>,
+    /// Set after the remote's description came: what was held for it can go on.
+    kick: bool,
+    now: Instant,
 }
 
 impl Connection {
-    pub(crate) fn new(config: ConnectionConfig, _now: Instant) -> Self {
-        Self { config, ufrag: String::new(), pwd: String::new() }
+    pub(crate) fn new(config: ConnectionConfig, now: Instant) -> Self {
+        Self {
+            role: config.role,
+            ice: Ice::new(Route { shard: config.shard, key: config.key }),
+            dtls: Dtls::new(config.certificate),
+            srtp: None,
+            sctp: Sctp::new(config.role == PeerRole::Subscriber),
+            state: State::New,
+            happened: VecDeque::new(),
+            turns: Vec::new(),
+            kick: false,
+            now,
+        }
     }
 
     pub(crate) fn ufrag(&self) -> &str {
-        &self.ufrag
+        self.ice.ufrag()
     }
 
     pub(crate) fn pwd(&self) -> &str {
-        &self.pwd
+        self.ice.pwd()
     }
 
     /// SHA-256 of the certificate, as in `a=fingerprint:sha-256` (`AB:CD:...`).
     pub(crate) fn fingerprint(&self) -> &str {
-        self.config.certificate.fingerprint()
+        self.dtls.certificate().fingerprint()
     }
 
     pub(crate) fn state(&self) -> State {
-        State::New
+        self.state
     }
 
     /// New local credentials; the old ones are taken until the new ones are used.
-    pub(crate) fn restart_ice(&mut self) {}
+    pub(crate) fn restart_ice(&mut self) {
+        self.ice.restart();
+    }
 
-    /// What the remote's description says.
+    /// What the remote's description says. An offer with other ICE credentials than before is an
+    /// ICE restart, which the answer has to join with new ones of ours: ask for `ufrag` and `pwd`
+    /// after this.
     pub(crate) fn set_remote(
         &mut self,
-        _ufrag: &str,
-        _pwd: &str,
-        _fingerprint: [u8; 32],
-        _setup: Setup,
+        ufrag: &str,
+        pwd: &str,
+        fingerprint: [u8; 32],
+        setup: Setup,
     ) {
+        if self.role == PeerRole::Publisher && self.ice.is_restart(ufrag, pwd) {
+            self.ice.restart();
+        }
+        self.ice.set_remote(ufrag, pwd);
+        self.dtls.expect(fingerprint, setup);
+        self.kick = self.dtls.is_due();
     }
 
     pub(crate) fn receive(
         &mut self,
-        _from: Destination,
-        _datagram: &mut [u8],
-        _now: Instant,
-        _outbox: &mut Outbox,
+        from: Destination,
+        datagram: &mut [u8],
+        now: Instant,
+        outbox: &mut Outbox,
     ) -> Received {
-        Received::Nothing
+        self.now = now;
+        // RFC 7983, section 7.
+        match datagram.first() {
+            Some(0..=3) => return self.check(from, datagram, now, outbox),
+            _ if !self.ice.knows(from) => return Received::Refused(Refused::Unknown),
+            Some(20..=63) => {}
+            Some(128..=191) => return self.open(datagram),
+            _ => return Received::Refused(Refused::Malformed),
+        }
+        let mut turns = std::mem::take(&mut self.turns);
+        let taken = self.dtls.receive(datagram, now, &mut turns);
+        self.digest(&mut turns, now);
+        self.turns = turns;
+        self.flush(now, outbox);
+        match taken {
+            Ok(()) => Received::Nothing,
+            Err(refused) => Received::Refused(refused),
+        }
     }
 
-    /// Call until `None` after `receive` and `timeout`.
+    fn check(
+        &mut self,
+        from: Destination,
+        datagram: &[u8],
+        now: Instant,
+        outbox: &mut Outbox,
+    ) -> Received {
+        match self.ice.receive(from, datagram, now, outbox) {
+            Checked::Refused(refused) => Received::Refused(refused),
+            Checked::Taken { forget } => {
+                if self.state == State::Lost {
+                    // The client checks again: consent is back. Usually this is the ICE restart.
+                    self.connect();
+                }
+                self.flush(now, outbox);
+                Received::Checked { forget }
+            }
+        }
+    }
+
+    /// SRTP or SRTCP: the payload types 64 to 95 are RTCP's (RFC 5761, section 4).
+    fn open(&mut self, datagram: &mut [u8]) -> Received {
+        let Some(srtp) = &mut self.srtp else { return Received::Refused(Refused::Early) };
+        let opened = match datagram.get(1) {
+            Some(192..=223) => srtp.open_rtcp(datagram).map(|len| Received::Rtcp { len }),
+            _ => srtp.open_rtp(datagram).map(|len| Received::Rtp { len }),
+        };
+        opened.unwrap_or_else(Received::Refused)
+    }
+
+    fn digest(&mut self, turns: &mut Vec<Turn>, now: Instant) {
+        for turn in turns.drain(..) {
+            match turn {
+                Turn::Established(keys) => {
+                    self.srtp = Srtp::new(&keys);
+                    if self.srtp.is_some() {
+                        self.connect();
+                    } else {
+                        self.end(End::Dtls);
+                    }
+                    self.sctp.start(self.dtls.is_client(), now);
+                }
+                Turn::Data(packet) => {
+                    self.sctp.receive(packet.freeze(), now);
+                    self.collect();
+                }
+                Turn::Over => self.end(End::Dtls),
+            }
+        }
+    }
+
+    fn collect(&mut self) {
+        while let Some((kind, bytes)) = self.sctp.poll_received() {
+            self.happened.push_back(Happened::Data { kind, bytes });
+        }
+        if self.sctp.is_over() {
+            self.end(End::Dtls);
+        }
+    }
+
+    fn connect(&mut self) {
+        if matches!(self.state, State::New | State::Lost) && self.dtls.is_established() {
+            self.state = State::Connected;
+            self.happened.push_back(Happened::Connected);
+        }
+    }
+
+    fn end(&mut self, end: End) {
+        if self.state != State::Ended {
+            self.state = State::Ended;
+            self.happened.push_back(Happened::Ended(end));
+        }
+    }
+
+    /// Sends what SCTP and DTLS have to send.
+    fn flush(&mut self, now: Instant, outbox: &mut Outbox) {
+        let (Some(to), true) = (self.ice.selected(), self.state != State::Lost) else { return };
+        while let Some(packets) = self.sctp.poll_transmit(now) {
+            for packet in packets {
+                self.dtls.write(&packet, now);
+            }
+        }
+        while let Some(datagram) = self.dtls.poll_transmit() {
+            outbox.push_copy(to, &datagram);
+        }
+    }
+
+    /// Call until `None` after `receive`, `timeout` and `send_data`.
     pub(crate) fn poll(&mut self) -> Option<Happened> {
-        None
+        self.happened.pop_front()
     }
 
-    /// `write` gets `len` zero bytes for the RTP packet; the first `header_len` stay in clear.
+    /// Where media goes, while there is consent.
+    fn path(&self) -> Result<Destination, Unsent> {
+        match self.state {
+            State::Connected => self.ice.selected().ok_or(Unsent::NotConnected),
+            _ => Err(Unsent::NotConnected),
+        }
+    }
+
+    /// `write` gets `len` zero bytes for the RTP packet, header included.
     pub(crate) fn send_rtp(
         &mut self,
-        _header_len: usize,
-        _len: usize,
-        _outbox: &mut Outbox,
-        _write: impl FnOnce(&mut [u8]),
+        len: usize,
+        outbox: &mut Outbox,
+        write: impl FnOnce(&mut [u8]),
     ) -> Result<(), Unsent> {
-        Err(Unsent::NotConnected)
+        let to = self.path()?;
+        let srtp = self.srtp.as_mut().ok_or(Unsent::NotConnected)?;
+        let sealed_len = len + srtp.rtp_overhead();
+        if sealed_len > DATAGRAM_BYTES_MAX {
+            return Err(Unsent::Seal);
+        }
+        let place = outbox.push(to, sealed_len);
+        let (plain, _tag) = place.split_at_mut(len);
+        write(plain);
+        if srtp.seal_rtp(place).is_err() {
+            outbox.pop();
+            return Err(Unsent::Seal);
+        }
+        Ok(())
     }
 
     /// Sends a compound RTCP packet.
-    pub(crate) fn send_rtcp(&mut self, _compound: &[u8], _out: &mut Outbox) -> Result<(), Unsent> {
-        Err(Unsent::NotConnected)
+    pub(crate) fn send_rtcp(&mut self, compound: &[u8], outbox: &mut Outbox) -> Result<(), Unsent> {
+        let to = self.path()?;
+        let srtp = self.srtp.as_mut().ok_or(Unsent::NotConnected)?;
+        let sealed_len = compound.len() + srtp.rtcp_overhead();
+        if sealed_len > DATAGRAM_BYTES_MAX {
+            return Err(Unsent::Seal);
+        }
+        let place = outbox.push(to, sealed_len);
+        let (plain, _tail) = place.split_at_mut(compound.len());
+        plain.copy_from_slice(compound);
+        if srtp.seal_rtcp(place).is_err() {
+            outbox.pop();
+            return Err(Unsent::Seal);
+        }
+        Ok(())
     }
 
-    /// Sends a data message; reliable ones are held until the channel is open.
+    /// Sends a data message; reliable ones are held until the channel is open. After `Overflow`
+    /// the receiver is too slow and the connection ended.
     pub(crate) fn send_data(
         &mut self,
-        _kind: DataKind,
-        _bytes: &[u8],
-        _now: Instant,
-        _outbox: &mut Outbox,
+        kind: DataKind,
+        bytes: &Bytes,
+        now: Instant,
+        outbox: &mut Outbox,
     ) -> Result<(), Unsent> {
-        Err(Unsent::NotConnected)
+        if self.state == State::Ended {
+            return Err(Unsent::NotConnected);
+        }
+        let sent = self.sctp.send(kind, bytes, now);
+        if sent == Err(Unsent::Overflow) {
+            self.end(End::TooSlow);
+        }
+        self.flush(now, outbox);
+        sent
     }
 
     /// When `timeout` is wanted next.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        None
+        match self.state {
+            State::Ended | State::Lost => None,
+            _ if self.kick => Some(self.now),
+            State::New => [self.dtls.deadline(), self.sctp.deadline()].into_iter().flatten().min(),
+            State::Connected => {
+                [self.dtls.deadline(), self.sctp.deadline(), self.ice.consent_until()]
+                    .into_iter()
+                    .flatten()
+                    .min()
+            }
+        }
     }
 
-    pub(crate) fn timeout(&mut self, _now: Instant, _outbox: &mut Outbox) {}
+    pub(crate) fn timeout(&mut self, now: Instant, outbox: &mut Outbox) {
+        self.now = now;
+        self.kick = false;
+        if matches!(self.state, State::Ended | State::Lost) {
+            return;
+        }
+        if self.state == State::Connected && self.ice.consent_until().is_some_and(|at| at <= now) {
+            self.state = State::Lost;
+            self.happened.push_back(Happened::Lost);
+            return;
+        }
+        let mut turns = std::mem::take(&mut self.turns);
+        self.dtls.timeout(now, &mut turns);
+        self.digest(&mut turns, now);
+        self.turns = turns;
+        self.sctp.timeout(now);
+        self.collect();
+        self.flush(now, outbox);
+    }
 }
