@@ -177,9 +177,8 @@ fn create(connection: &mut Connection) -> rusqlite::Result<()> {
 /// The tail, after the hashes of the last entries were computed anew.
 fn checked_tail(connection: &Connection, path: &Path) -> Result<Tail, OpenError> {
     let failed = |source| OpenError::from_sqlite(path, source);
-    let last: Option<i64> = connection
-        .query_row("SELECT max(seq) FROM entry", [], |row| row.get(0))
-        .map_err(failed)?;
+    let last: Option<i64> =
+        connection.query_row("SELECT max(seq) FROM entry", [], |row| row.get(0)).map_err(failed)?;
     let Some(last) = last else { return Ok(Tail::default()) };
     let first = (last - TAIL_CHECKED + 1).max(1);
     let mut tail = Tail { seq: first.unsigned_abs() - 1, chain: Hash::default() };

@@ -17,6 +17,21 @@ impl Error {
     pub fn is_fatal(&self) -> bool {
         matches!(self, Self::Fatal { .. })
     }
+
+    /// The class of a failed write. What a lock or an interruption caused goes away by itself.
+    pub(crate) fn from_write(source: &rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode;
+        let reason = source.to_string();
+        match source.sqlite_error_code() {
+            Some(
+                ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::OperationInterrupted
+                | ErrorCode::SchemaChanged,
+            ) => Self::Retry { reason },
+            _ => Self::Fatal { reason },
+        }
+    }
 }
 
 /// Why the record could not be opened.

@@ -12,6 +12,9 @@ mod page;
 mod queue;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub use belfry_audit::{Actor, Detail, Event, EventKind, Hash, Scope};
 pub use error::{Error, OpenError};
 pub use page::{Entry, Page};

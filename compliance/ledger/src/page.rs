@@ -74,11 +74,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let op: String = row.get(2)?;
     let text: String = row.get(5)?;
     let body: Value = serde_json::from_str(&text).map_err(|source| {
-        rusqlite::Error::FromSqlConversionFailure(
-            5,
-            rusqlite::types::Type::Text,
-            Box::new(source),
-        )
+        rusqlite::Error::FromSqlConversionFailure(5, rusqlite::types::Type::Text, Box::new(source))
     })?;
     let actor = &body["act"];
     Ok(Entry {

@@ -24,8 +24,10 @@ pub(crate) type Answer = oneshot::Sender<Result<Receipt, Error>>;
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(crate) event: Event,
-    /// Present if somebody waits for the receipt.
+    /// Present as long as somebody waits for the receipt.
     pub(crate) answer: Option<Answer>,
+    /// Nobody waits, and nobody will be told: kept until it is written.
+    pub(crate) kept: bool,
 }
 
 /// Events that were dropped since the last one was recorded.
@@ -57,7 +59,7 @@ impl Queue {
             return Err(Error::Retry { reason: "too many are waiting".to_owned() });
         }
         self.appends += 1;
-        self.waiting.push_back(Waiting { event, answer: Some(answer) });
+        self.waiting.push_back(Waiting { event, answer: Some(answer), kept: false });
         Ok(())
     }
 
@@ -65,7 +67,7 @@ impl Queue {
     pub(crate) fn enqueue(&mut self, event: Event) -> bool {
         let buffered = self.waiting.len() - self.appends;
         if buffered < self.buffer_max.unwrap_or(BUFFER_EVENTS_MAX) && self.gap.is_none() {
-            self.waiting.push_back(Waiting { event, answer: None });
+            self.waiting.push_back(Waiting { event, answer: None, kept: true });
             return false;
         }
         // Once there is a gap, later events belong to it until it is recorded: it has one place.
@@ -88,7 +90,7 @@ impl Queue {
         if self.waiting.is_empty()
             && let Some(gap) = self.gap.take()
         {
-            group.push(Waiting { event: gap.event(), answer: None });
+            group.push(Waiting { event: gap.event(), answer: None, kept: true });
         }
         group
     }

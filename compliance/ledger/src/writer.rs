@@ -10,11 +10,11 @@ use belfry_audit::{Event, EventKind};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use crate::disk::{self, Tail};
+use crate::Receipt;
+use crate::disk::{self, Sealed, Tail};
 use crate::error::{Error, OpenError};
 use crate::page::{self, Page};
 use crate::queue::{Queue, Waiting};
-use crate::Receipt;
 
 /// Between two attempts to open a record that cannot be written.
 const REOPEN_EVERY: Duration = Duration::from_secs(1);
@@ -67,7 +67,10 @@ pub(crate) enum Fault {
     NotPersisted,
     /// The file has it, and yet an error is reported.
     Persisted,
-    /// Nothing reaches the file, nor can it be opened, this many times.
+    /// As the first two, and then the file cannot be opened this many times.
+    NotPersistedThenDown(u32),
+    PersistedThenDown(u32),
+    /// The file cannot be opened this many times.
     Down(u32),
 }
 
@@ -87,8 +90,14 @@ impl Ledger {
         let (connection, tail) = disk::open(path)?;
         let state = State { queue, entries: tail.seq, ..State::default() };
         let shared = Arc::new(Shared { state: Mutex::new(state), wake: Condvar::new() });
-        let writer =
-            Writer { shared: Arc::clone(&shared), path: path.to_owned(), open: Some(connection), tail };
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            path: path.to_owned(),
+            open: Some(connection),
+            tail,
+            unresolved: None,
+            backing_off: false,
+        };
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || writer.run())
@@ -109,9 +118,6 @@ impl Ledger {
     fn send(&self, event: Event) -> Result<oneshot::Receiver<Result<Receipt, Error>>, Error> {
         let (answer, answered) = oneshot::channel();
         let mut state = self.inner.shared.lock();
-        if let Some(reason) = &state.failing {
-            return Err(Error::Fatal { reason: reason.clone() });
-        }
         state.queue.append(event, answer)?;
         drop(state);
         self.inner.shared.wake.notify_one();
@@ -187,12 +193,22 @@ struct Writer {
     /// `None` after a failure, until the file was opened anew.
     open: Option<Connection>,
     tail: Tail,
+    /// A group whose commit failed: only the file knows whether it is in it.
+    unresolved: Option<Unresolved>,
+    /// The last write failed for a reason that will not go away at once.
+    backing_off: bool,
+}
+
+struct Unresolved {
+    group: Vec<Waiting>,
+    sealed: Vec<Sealed>,
+    after: Tail,
+    error: Error,
 }
 
 impl Writer {
     fn run(mut self) {
-        loop {
-            let Some(group) = self.next_group() else { break };
+        while let Some(group) = self.next_group() {
             if !group.is_empty() {
                 self.write_group(group);
             }
@@ -204,100 +220,110 @@ impl Writer {
         }
     }
 
-    /// Waits for work; an empty group while the file cannot be opened; `None` at the end.
+    /// Waits for work; an empty group while there is nothing to do or no way to do it; `None` at
+    /// the end.
     fn next_group(&mut self) -> Option<Vec<Waiting>> {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
-        while state.queue.is_empty() && !state.closing && self.open.is_some() {
+        if self.open.is_none() || self.backing_off {
+            if state.closing {
+                let lost = state.queue.buffered() as u64 + state.queue.dropped();
+                tracing::error!(lost, "the record could not be written to the end");
+                return None;
+            }
+            // Woken by new events we would hammer a file that cannot be written: wait it out.
+            let going_on = |state: &mut State| !state.closing;
+            drop(shared.wake.wait_timeout_while(state, REOPEN_EVERY, going_on));
+            self.backing_off = false;
+            if self.open.is_none() {
+                self.reopen();
+            }
+            return Some(Vec::new());
+        }
+        while state.queue.is_empty() && !state.closing {
             state = shared.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        if self.open.is_some() {
-            let ended = state.closing && state.queue.is_empty();
-            return (!ended).then(|| state.queue.take_group());
-        }
-        if state.closing {
-            let lost = state.queue.buffered() as u64 + state.queue.dropped();
-            tracing::error!(lost, "the record could not be written to the end");
-            return None;
-        }
-        // Woken early by new events we would hammer a file that cannot be opened: wait it out.
-        let closing = |state: &mut State| !state.closing;
-        drop(shared.wake.wait_timeout_while(state, REOPEN_EVERY, closing));
-        self.reopen();
-        Some(Vec::new())
+        let ended = state.closing && state.queue.is_empty();
+        (!ended).then(|| state.queue.take_group())
     }
 
     fn write_group(&mut self, group: Vec<Waiting>) {
         let (sealed, after) = disk::seal(self.tail, group.iter().map(|waiting| &waiting.event));
         let connection = self.open.as_mut().expect("a group is taken only while open");
-        let written = attempt(&self.shared, connection, &sealed);
-        let failed = match written {
-            Ok(()) => None,
-            Err(error) => {
-                tracing::error!(%error, "a write to the record failed");
-                // After a failed commit SQLite and the kernel may disagree about what is on the
-                // disk. Only the file itself knows: open it anew and look at its tail.
-                self.open = None;
-                self.reopen();
-                (self.tail != after || self.open.is_none()).then_some(error)
-            }
-        };
-        match failed {
-            None => {
+        match attempt(&self.shared, connection, &sealed) {
+            Ok(()) => {
                 self.tail = after;
-                self.shared.lock().entries = after.seq;
-                for (waiting, entry) in group.into_iter().zip(sealed) {
-                    if let Some(answer) = waiting.answer {
-                        let receipt =
-                            Receipt { seq: entry.seq, kind: entry.kind, leaf: entry.leaf };
-                        // Whoever asked may have gone away; the event is recorded all the same.
-                        let _ = answer.send(Ok(receipt));
-                    }
-                }
-            }
-            Some(error) => self.give_back(group, &error.to_string()),
-        }
-    }
-
-    /// Nobody is kept waiting; what nobody waits for goes back to the front of the queue.
-    fn give_back(&mut self, group: Vec<Waiting>, reason: &str) {
-        let down = self.open.is_none();
-        let (appends, kept): (Vec<_>, Vec<_>) =
-            group.into_iter().partition(|waiting| waiting.answer.is_some());
-        let mut state = self.shared.lock();
-        state.queue.put_back(kept);
-        let mut answers: Vec<_> = appends.into_iter().filter_map(|waiting| waiting.answer).collect();
-        if down {
-            answers.extend(state.queue.take_answers());
-        }
-        drop(state);
-        for answer in answers {
-            let reason = reason.to_owned();
-            let _ = answer.send(Err(if down { Error::Fatal { reason } } else { Error::Retry { reason } }));
-        }
-    }
-
-    /// Opens the file anew. A tail that is neither ours nor one group further is somebody else's.
-    fn reopen(&mut self) {
-        #[cfg(test)]
-        if self.shared.down() {
-            self.shared.lock().failing = Some("injected".to_owned());
-            return;
-        }
-        match disk::open(&self.path) {
-            Ok((connection, tail)) if tail.seq >= self.tail.seq => {
-                self.open = Some(connection);
-                self.tail = tail;
                 let mut state = self.shared.lock();
-                state.entries = tail.seq;
+                state.entries = after.seq;
                 if state.failing.take().is_some() {
                     tracing::info!("the record can be written again");
                 }
+                drop(state);
+                answer(group, &sealed);
             }
-            Ok((_, tail)) => {
-                self.fail(format!("entries {} to {} are gone", tail.seq + 1, self.tail.seq));
+            Err(source) => {
+                let error = Error::from_write(&source);
+                if error.is_fatal() {
+                    self.fail(error.to_string());
+                }
+                // After a failed commit SQLite and the kernel may disagree about what is on the
+                // disk. Only the file itself knows: open it anew and look at its tail.
+                self.open = None;
+                self.unresolved = Some(Unresolved { group, sealed, after, error });
+                self.reopen();
             }
-            Err(error) => self.fail(error.to_string()),
+        }
+    }
+
+    /// Opens the file anew and finds out what became of the group that failed.
+    fn reopen(&mut self) {
+        match open_again(&self.shared, &self.path) {
+            Ok((connection, tail)) => {
+                let after = self.unresolved.as_ref().map(|unresolved| unresolved.after);
+                if tail == self.tail || Some(tail) == after {
+                    self.open = Some(connection);
+                    self.resolve(tail);
+                } else {
+                    // Not where we left it: restored, cut or rewritten by somebody else.
+                    self.fail(format!("it ends at entry {}, not at {}", tail.seq, self.tail.seq));
+                    self.nobody_waits();
+                }
+            }
+            Err(error) => {
+                self.fail(error.to_string());
+                self.nobody_waits();
+            }
+        }
+    }
+
+    fn resolve(&mut self, tail: Tail) {
+        let persisted = tail != self.tail;
+        self.tail = tail;
+        self.shared.lock().entries = tail.seq;
+        let Some(Unresolved { group, sealed, error, .. }) = self.unresolved.take() else { return };
+        if persisted {
+            self.shared.lock().failing = None;
+            return answer(group, &sealed);
+        }
+        self.backing_off = error.is_fatal();
+        let (kept, appends): (Vec<_>, Vec<_>) = group.into_iter().partition(|waiting| waiting.kept);
+        self.shared.lock().queue.put_back(kept);
+        for asked in appends.into_iter().filter_map(|waiting| waiting.answer) {
+            let _ = asked.send(Err(error.clone()));
+        }
+    }
+
+    /// While the file cannot be opened nobody is kept waiting for a receipt.
+    fn nobody_waits(&mut self) {
+        let mut state = self.shared.lock();
+        let reason = state.failing.clone().unwrap_or_default();
+        let mut asked = state.queue.take_answers();
+        drop(state);
+        if let Some(unresolved) = &mut self.unresolved {
+            asked.extend(unresolved.group.iter_mut().filter_map(|waiting| waiting.answer.take()));
+        }
+        for answer in asked {
+            let _ = answer.send(Err(Error::Fatal { reason: reason.clone() }));
         }
     }
 
@@ -310,24 +336,35 @@ impl Writer {
     }
 }
 
+fn answer(group: Vec<Waiting>, sealed: &[Sealed]) {
+    for (waiting, entry) in group.into_iter().zip(sealed) {
+        if let Some(asked) = waiting.answer {
+            // Whoever asked may have gone away; the event is recorded all the same.
+            let _ = asked.send(Ok(Receipt { seq: entry.seq, kind: entry.kind, leaf: entry.leaf }));
+        }
+    }
+}
+
 #[cfg(not(test))]
-fn attempt(_: &Shared, connection: &mut Connection, group: &[disk::Sealed]) -> rusqlite::Result<()> {
+fn open_again(_: &Shared, path: &Path) -> Result<(Connection, Tail), OpenError> {
+    disk::open(path)
+}
+
+#[cfg(not(test))]
+fn attempt(_: &Shared, connection: &mut Connection, group: &[Sealed]) -> rusqlite::Result<()> {
     disk::write(connection, group)
 }
 
 /// With the fault that a test asked for.
 #[cfg(test)]
-fn attempt(
-    shared: &Shared,
-    connection: &mut Connection,
-    group: &[disk::Sealed],
-) -> rusqlite::Result<()> {
+fn attempt(shared: &Shared, connection: &mut Connection, group: &[Sealed]) -> rusqlite::Result<()> {
     let fault = {
         let mut state = shared.lock();
-        match state.fault {
-            Some(Fault::Down(_)) => state.fault,
-            _ => state.fault.take(),
+        let fault = state.fault.take();
+        if let Some(Fault::NotPersistedThenDown(times) | Fault::PersistedThenDown(times)) = fault {
+            state.fault = Some(Fault::Down(times));
         }
+        fault
     };
     let failure = || {
         let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
@@ -335,9 +372,19 @@ fn attempt(
     };
     match fault {
         None => disk::write(connection, group),
-        Some(Fault::NotPersisted | Fault::Down(_)) => failure(),
-        Some(Fault::Persisted) => disk::write(connection, group).and_then(|()| failure()),
+        Some(Fault::NotPersisted | Fault::NotPersistedThenDown(_) | Fault::Down(_)) => failure(),
+        Some(Fault::Persisted | Fault::PersistedThenDown(_)) => {
+            disk::write(connection, group).and_then(|()| failure())
+        }
     }
+}
+
+#[cfg(test)]
+fn open_again(shared: &Shared, path: &Path) -> Result<(Connection, Tail), OpenError> {
+    if shared.down() {
+        return Err(OpenError::unreadable(path, "injected"));
+    }
+    disk::open(path)
 }
 
 #[cfg(test)]
@@ -346,19 +393,11 @@ impl Shared {
     fn down(&self) -> bool {
         let mut state = self.lock();
         match state.fault {
-            Some(Fault::Down(0)) => {
-                state.fault = None;
-                false
-            }
             Some(Fault::Down(times)) => {
-                state.fault = Some(Fault::Down(times - 1));
+                state.fault = (times > 1).then_some(Fault::Down(times - 1));
                 true
             }
             _ => false,
         }
     }
 }
-
-#[cfg(test)]
-#[path = "tests.rs"]
-mod tests;
