@@ -1,0 +1,260 @@
+import {
+  DisconnectReason,
+  type LocalTrack,
+  type Participant,
+  type RemoteTrack,
+  Room,
+  RoomEvent,
+  setLogLevel,
+  Track,
+  type VideoTrack,
+} from 'livekit-client';
+import type { OwnMedia } from './own-media.svelte';
+import { prefs } from './prefs.svelte';
+import type { Identity } from './protocol';
+
+// The default level writes addresses to the console, and with them tokens.
+setLogLevel('warn');
+
+const RETRY_FIRST_MS = 1_000;
+const RETRY_MAX_MS = 15_000;
+const SPEAKERS_REMEMBERED = 8;
+
+export type MediaStatus = 'idle' | 'connecting' | 'connected' | 'reconnecting';
+
+export interface PersonMedia {
+  camera: VideoTrack | null;
+  cameraOn: boolean;
+  microphoneOn: boolean;
+  screen: VideoTrack | null;
+  /** The server holds the picture back because the line is full. */
+  paused: boolean;
+}
+
+/** Reasons after which the class socket says what happened; coming back would be wrong. */
+const FINAL = new Set<DisconnectReason | undefined>([
+  DisconnectReason.CLIENT_INITIATED,
+  DisconnectReason.DUPLICATE_IDENTITY,
+  DisconnectReason.PARTICIPANT_REMOVED,
+  DisconnectReason.ROOM_DELETED,
+]);
+
+/** The sound and picture of one lesson. */
+export class LessonMedia {
+  status: MediaStatus = $state('idle');
+  people: Map<Identity, PersonMedia> = $state.raw(new Map());
+  levels: Map<Identity, number> = $state.raw(new Map());
+  /** Who spoke last, most recent first. */
+  speakers: Identity[] = $state.raw([]);
+  soundBlocked = $state(false);
+  sharing = $state(false);
+  private readonly room: Room;
+  private token: string | null = null;
+  private retry: ReturnType<typeof setTimeout> | undefined;
+  private attempt = 0;
+  private ended = false;
+  private refreshing = false;
+  /** What the person wants to give; it outlives a line that had to be made anew. */
+  private wanted = { microphone: false, camera: false };
+  private published = false;
+
+  constructor(private readonly own: OwnMedia) {
+    this.room = new Room({
+      adaptiveStream: true,
+      dynacast: true,
+      singlePeerConnection: false,
+      audioOutput: prefs.speaker ? { deviceId: prefs.speaker } : undefined,
+    });
+    this.hear();
+  }
+
+  /** Inside a tap, so that sound is unlocked where browsers hold it back. */
+  unlockSound(): Promise<void> {
+    return this.room.startAudio().catch(() => undefined);
+  }
+
+  /** A token to enter with; a later one is kept for the next time the line has to be made anew. */
+  use(token: string): void {
+    this.token = token;
+    if (this.status !== 'idle' || this.ended) return;
+    this.wanted = { microphone: this.own.microphone !== null, camera: this.own.camera !== null };
+    void this.connect();
+  }
+
+  async leave(): Promise<void> {
+    this.ended = true;
+    clearTimeout(this.retry);
+    await this.room.disconnect();
+    this.status = 'idle';
+  }
+
+  get microphoneOn(): boolean {
+    return this.people.get(this.self)?.microphoneOn ?? false;
+  }
+
+  get cameraOn(): boolean {
+    return this.people.get(this.self)?.cameraOn ?? false;
+  }
+
+  get self(): Identity {
+    return this.room.localParticipant.identity;
+  }
+
+  /** Turns the microphone or camera on or off. False: the device could not be opened. */
+  async turn(kind: 'microphone' | 'camera', on: boolean): Promise<boolean> {
+    const source = kind === 'microphone' ? Track.Source.Microphone : Track.Source.Camera;
+    const publication = this.room.localParticipant.getTrackPublication(source);
+    if (publication) {
+      await (on ? publication.unmute() : publication.mute());
+    } else if (on) {
+      const track = kind === 'microphone' ? await this.own.openMicrophone() : await this.own.openCamera();
+      if (!track) return false;
+      await this.publish(track, kind);
+    }
+    this.refresh();
+    return true;
+  }
+
+  async share(on: boolean): Promise<void> {
+    await this.room.localParticipant.setScreenShareEnabled(on, {
+      audio: true,
+      systemAudio: 'include',
+      surfaceSwitching: 'include',
+      contentHint: 'detail',
+    });
+    this.refresh();
+  }
+
+  async useSpeaker(deviceId: string): Promise<void> {
+    await this.room.switchActiveDevice('audiooutput', deviceId);
+  }
+
+  private async publish(track: LocalTrack, kind: 'microphone' | 'camera'): Promise<void> {
+    try {
+      await this.room.localParticipant.publishTrack(track, this.own.publishing(kind));
+    } catch (error) {
+      // Refused, or the line broke meanwhile: nothing may stay open that nobody can see.
+      if (kind === 'microphone') this.own.closeMicrophone();
+      else this.own.closeCamera();
+      throw error;
+    }
+  }
+
+  private async connect(): Promise<void> {
+    if (!this.token || this.ended) return;
+    this.status = this.attempt === 0 ? 'connecting' : 'reconnecting';
+    try {
+      await this.room.connect(location.origin, this.token);
+      this.attempt = 0;
+      this.status = 'connected';
+      await this.publishWanted();
+    } catch {
+      if (this.room.state === 'disconnected') this.again();
+    }
+    this.refresh();
+  }
+
+  /** What the person had open, in the device check or before the line was lost. */
+  private async publishWanted(): Promise<void> {
+    const kinds = (['microphone', 'camera'] as const).filter((kind) => this.wanted[kind]);
+    await Promise.allSettled(kinds.map((kind) => this.turn(kind, true)));
+    this.published = true;
+  }
+
+  private again(): void {
+    if (this.ended) return;
+    this.status = 'reconnecting';
+    const ceiling = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** this.attempt);
+    this.attempt += 1;
+    clearTimeout(this.retry);
+    this.retry = setTimeout(() => void this.connect(), ceiling / 2 + (Math.random() * ceiling) / 2);
+  }
+
+  private hear(): void {
+    const redraw = () => this.refresh();
+    for (const event of [
+      RoomEvent.ParticipantConnected,
+      RoomEvent.ParticipantDisconnected,
+      RoomEvent.TrackPublished,
+      RoomEvent.TrackUnpublished,
+      RoomEvent.TrackMuted,
+      RoomEvent.TrackUnmuted,
+      RoomEvent.LocalTrackPublished,
+      RoomEvent.TrackStreamStateChanged,
+    ] as const) {
+      this.room.on(event, redraw);
+    }
+    this.room
+      .on(RoomEvent.TrackSubscribed, (track) => this.play(track))
+      .on(RoomEvent.TrackUnsubscribed, (track) => this.silence(track))
+      .on(RoomEvent.LocalTrackUnpublished, (publication) => this.taken(publication.source))
+      .on(RoomEvent.ActiveSpeakersChanged, (speakers) => this.heard(speakers))
+      .on(RoomEvent.AudioPlaybackStatusChanged, () => {
+        this.soundBlocked = !this.room.canPlaybackAudio;
+      })
+      .on(RoomEvent.Reconnecting, () => (this.status = 'reconnecting'))
+      .on(RoomEvent.SignalReconnecting, () => (this.status = 'reconnecting'))
+      .on(RoomEvent.Reconnected, () => {
+        this.status = 'connected';
+        this.refresh();
+      })
+      .on(RoomEvent.Disconnected, (reason) => {
+        this.published = false;
+        this.refresh();
+        // A failed first connect is handled where it was awaited.
+        if (this.status === 'connecting' || FINAL.has(reason)) return;
+        this.again();
+      });
+  }
+
+  private play(track: RemoteTrack): void {
+    if (track.kind === Track.Kind.Audio) track.attach();
+    this.refresh();
+  }
+
+  private silence(track: RemoteTrack): void {
+    if (track.kind === Track.Kind.Audio) track.detach();
+    this.refresh();
+  }
+
+  /** The server took the track away, for example because cameras were locked: close the device. */
+  private taken(source: Track.Source): void {
+    if (source === Track.Source.Microphone) this.own.closeMicrophone();
+    if (source === Track.Source.Camera) this.own.closeCamera();
+    this.refresh();
+  }
+
+  private heard(speakers: Participant[]): void {
+    this.levels = new Map(speakers.map((one) => [one.identity, one.audioLevel]));
+    const now = speakers.map((one) => one.identity);
+    this.speakers = [...now, ...this.speakers.filter((one) => !now.includes(one))].slice(0, SPEAKERS_REMEMBERED);
+  }
+
+  /** Once per burst of events: thirty people joining at the bell are one redraw. */
+  private refresh(): void {
+    if (this.refreshing) return;
+    this.refreshing = true;
+    queueMicrotask(() => {
+      this.refreshing = false;
+      const { localParticipant, remoteParticipants } = this.room;
+      const everyone: Participant[] = [localParticipant, ...remoteParticipants.values()];
+      this.people = new Map(everyone.map((one) => [one.identity, mediaOf(one)]));
+      this.sharing = localParticipant.isScreenShareEnabled;
+      if (this.published && this.room.state === 'connected') {
+        this.wanted = { microphone: localParticipant.isMicrophoneEnabled, camera: localParticipant.isCameraEnabled };
+      }
+    });
+  }
+}
+
+function mediaOf(one: Participant): PersonMedia {
+  const camera = one.getTrackPublication(Track.Source.Camera);
+  const screen = one.getTrackPublication(Track.Source.ScreenShare);
+  return {
+    camera: camera?.videoTrack ?? null,
+    cameraOn: one.isCameraEnabled,
+    microphoneOn: one.isMicrophoneEnabled,
+    screen: screen && !screen.isMuted ? (screen.videoTrack ?? null) : null,
+    paused: camera?.videoTrack?.streamState === Track.StreamState.Paused,
+  };
+}
