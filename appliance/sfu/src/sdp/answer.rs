@@ -76,7 +76,7 @@ pub(crate) fn answer(
             Accepted::Media { received, fmtps } => {
                 media.push(receiving(section, &received, &fmtps, lines));
                 answer.sections.extend(announced(&received));
-                answer.received.push(received);
+                answer.received.push(*received);
             }
         }
     }
@@ -99,7 +99,7 @@ fn announced(received: &Received) -> Option<Section> {
 enum Accepted {
     Data,
     Media {
-        received: Received,
+        received: Box<Received>,
         /// By the index of `received.codecs`.
         fmtps: Vec<String>,
     },
@@ -112,8 +112,9 @@ struct Shared {
     data: bool,
     /// What each payload type was first accepted as.
     meanings: [Option<(CodecKind, String)>; 128],
-    /// Some section asks for stereo. The parameters of one payload type must be the same in all
-    /// sections of a bundle (libwebrtc refuses a "codec collision"), so one asks for all.
+    /// Some section will send stereo (`sprop-stereo`; `stereo` is about what a side receives, and
+    /// clients set it on every microphone). The parameters of one payload type must be the same in
+    /// all sections of a bundle (libwebrtc refuses a "codec collision"), so one asks for all.
     stereo: bool,
 }
 
@@ -121,7 +122,7 @@ impl Shared {
     fn new(offer: &Remote) -> Self {
         let stereo = offer.sections.iter().flat_map(|section| &section.codecs).any(|codec| {
             codec.kind(MediaKind::Audio) == Some(CodecKind::Opus)
-                && codec.parameter("stereo") == Some("1")
+                && codec.parameter("sprop-stereo") == Some("1")
         });
         Self { bundled: None, data: false, meanings: [const { None }; 128], stereo }
     }
@@ -191,7 +192,7 @@ impl Shared {
             ssrcs: section.ssrcs.clone(),
             track_label: section.track_label.clone(),
         };
-        Some(Accepted::Media { received, fmtps })
+        Some(Accepted::Media { received: Box::new(received), fmtps })
     }
 
     /// The codec and our parameters for it. Nothing is copied but checked numbers.

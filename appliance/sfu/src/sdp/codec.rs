@@ -78,7 +78,7 @@ impl CodecKind {
     /// What is offered to subscribers after `a=fmtp:<pt> `.
     pub(super) fn subscriber_fmtp(self) -> Option<&'static str> {
         match self {
-            Self::Opus => Some("minptime=10;stereo=1;useinbandfec=1"),
+            Self::Opus => Some("minptime=10;useinbandfec=1"),
             Self::Red => Some("111/111"),
             Self::Vp8 => None,
             Self::H264 => {

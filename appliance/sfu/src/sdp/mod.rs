@@ -14,6 +14,9 @@ mod section;
 mod subscriber;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
 
 pub(crate) use answer::{Answer, Received, answer};

@@ -68,6 +68,7 @@ pub(crate) struct RemoteExtension {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a line that is there or not")]
 pub(crate) struct RemoteSection {
     pub(crate) mid: String,
     pub(crate) kind: SectionKind,
@@ -190,7 +191,7 @@ fn codecs(formats: &[String], own: Attributes<'_>) -> Result<Vec<Codec>, SdpErro
     for value in own.values("rtpmap") {
         if let Some((at, rest)) = of(value) {
             let mut parts = rest.split('/');
-            codecs[at].name = parts.next().unwrap_or_default().to_owned();
+            parts.next().unwrap_or_default().clone_into(&mut codecs[at].name);
             codecs[at].clock_rate = parts.next().and_then(|rate| rate.parse().ok()).unwrap_or(0);
             codecs[at].channels = parts.next().and_then(|count| count.parse().ok()).unwrap_or(1);
         }
@@ -202,7 +203,9 @@ fn codecs(formats: &[String], own: Attributes<'_>) -> Result<Vec<Codec>, SdpErro
     }
     for value in own.values("rtcp-fb") {
         if let Some(rest) = value.trim().strip_prefix("* ") {
-            codecs.iter_mut().for_each(|codec| codec.feedback.add(rest));
+            for codec in &mut codecs {
+                codec.feedback.add(rest);
+            }
         } else if let Some((at, rest)) = of(value) {
             codecs[at].feedback.add(&rest);
         }
@@ -269,7 +272,7 @@ fn rids(own: Attributes<'_>) -> Result<Vec<Rid>, SdpError> {
 }
 
 /// The layers of `a=simulcast:[recv …] send <list>` (RFC 8853 section 5.1).
-fn simulcast_send<'a>(own: Attributes<'a>) -> impl Iterator<Item = &'a str> {
+fn simulcast_send(own: Attributes<'_>) -> impl Iterator<Item = &str> {
     let mut parts = own.value("simulcast").unwrap_or_default().split_ascii_whitespace();
     let list = loop {
         match parts.next() {

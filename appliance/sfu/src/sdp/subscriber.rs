@@ -76,8 +76,9 @@ enum State {
     Used(Box<Outgoing>),
     /// Carries nothing; `settled` once the client has answered that, or was never told otherwise.
     Idle { settled: bool },
-    /// The client rejected the section (port 0). Its place may be taken under a new identification.
-    Rejected,
+    /// The client rejected the section (port 0). Once an offer has said the same (Firefox insists),
+    /// its place may be taken under a new identification (RFC 8829 section 5.2.2).
+    Rejected { told: bool },
 }
 
 #[derive(Debug)]
@@ -186,7 +187,7 @@ impl Subscriber {
                 mids.push((slot.mid.clone(), outgoing.track.clone()));
             }
             media.push(slot.section(local));
-            if !matches!(slot.state, State::Rejected) {
+            if !matches!(slot.state, State::Rejected { .. }) {
                 bundle.push(&slot.mid);
             }
         }
@@ -234,11 +235,15 @@ impl Subscriber {
         let slot = &mut self.slots[at];
         let offered = slot.offered.take();
         match &mut slot.state {
-            State::Rejected => None,
+            State::Rejected { told } => {
+                if !std::mem::replace(told, true) {
+                    self.rejected.push(at);
+                }
+                None
+            }
             State::Idle { .. } if section.stopped => {
                 self.free[slot.kind as usize].retain(|free| *free != at);
-                slot.state = State::Rejected;
-                self.rejected.push(at);
+                slot.state = State::Rejected { told: false };
                 None
             }
             State::Idle { settled } => {
@@ -255,8 +260,7 @@ impl Subscriber {
                 if sending.is_none() {
                     self.by_track.remove(&track);
                     if section.stopped {
-                        self.slots[at].state = State::Rejected;
-                        self.rejected.push(at);
+                        self.slots[at].state = State::Rejected { told: false };
                     } else {
                         self.slots[at].state = State::Idle { settled: false };
                         self.changed = true;
@@ -285,7 +289,7 @@ impl Slot {
             MediaKind::Audio => "audio",
             MediaKind::Video => "video",
         };
-        if matches!(self.state, State::Rejected) {
+        if matches!(self.state, State::Rejected { .. }) {
             lines.flag("inactive");
             return write::media(name, "UDP/TLS/RTP/SAVPF", formats, false, lines);
         }
