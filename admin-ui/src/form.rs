@@ -146,6 +146,11 @@ impl Field {
         described + invalid
     }
 
+    /// That a search may be empty needs no saying.
+    fn shows_optional(&self) -> bool {
+        self.optional && !matches!(self.control, Control::Search)
+    }
+
     fn attributes(&self) -> String {
         let mut attributes = self.described();
         if let Some(token) = self.autocomplete {
@@ -174,7 +179,7 @@ impl Weight {
     fn class(self) -> &'static str {
         match self {
             Self::Primary => "primary",
-            Self::Plain => "plain",
+            Self::Plain => "",
             Self::Quiet => "quiet",
             Self::Danger => "danger",
         }
@@ -190,6 +195,8 @@ pub struct Form {
     hidden: Vec<(String, String)>,
     fields: Vec<Field>,
     submit: String,
+    /// What the button is for, said after its text to those who do not see what it stands beside.
+    submit_of: Option<String>,
     weight: Weight,
     cancel: Option<String>,
     inline: bool,
@@ -203,6 +210,7 @@ impl Form {
             hidden: Vec::new(),
             fields: Vec::new(),
             submit: submit.into(),
+            submit_of: None,
             weight: Weight::Primary,
             cancel: None,
             inline: false,
@@ -231,6 +239,13 @@ impl Form {
     #[must_use]
     pub fn weight(mut self, weight: Weight) -> Self {
         self.weight = weight;
+        self
+    }
+
+    /// What the button is for, where only its place on the page shows it.
+    #[must_use]
+    pub fn of(mut self, what: impl Into<String>) -> Self {
+        self.submit_of = Some(what.into());
         self
     }
 

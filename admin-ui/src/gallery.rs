@@ -8,7 +8,7 @@ use crate::page::{
     SettingsGroup, SignIn, Slot, Status, Todo,
 };
 
-const FINGERPRINT: &str = "3F:0A:91:5C:7E:22:B8:D4:19:6F:A3:5B:C0:8E:47:12:9D:E1:64:7B:0C:58:F2:36:AB:91:4D:E7:23:8F:50:CA";
+const FINGERPRINT: &str = "3F:0A:91:5C:7E:22:B8:D4 19:6F:A3:5B:C0:8E:47:12 9D:E1:64:7B:0C:58:F2:36 AB:91:4D:E7:23:8F:50:CA";
 
 /// Every page: its name and its document.
 pub fn pages() -> Vec<(&'static str, String)> {
@@ -252,7 +252,7 @@ fn classes(any: bool) -> Classes {
 }
 
 fn remove(action: &str) -> Form {
-    Form::new(action, "Remove Chen Wei").weight(Weight::Quiet)
+    Form::new(action, "Remove").of("Chen Wei").weight(Weight::Quiet)
 }
 
 fn roster(id: &'static str, title: &str, any: bool) -> Roster {
@@ -286,7 +286,8 @@ fn class() -> Class {
         rosters: vec![roster("teachers", "Teachers", true), roster("students", "Students", false)],
         slots: vec![Slot {
             label: "Monday, 09:45 to 10:30".to_owned(),
-            remove: Form::new("/admin/classes/1/slots/1/remove", "Remove Monday, 09:45 to 10:30")
+            remove: Form::new("/admin/classes/1/slots/1/remove", "Remove")
+                .of("Monday, 09:45 to 10:30")
                 .weight(Weight::Quiet),
         }],
         add_slot: Form::new("/admin/classes/1/slots", "Add the time")

@@ -66,7 +66,8 @@ fn every_text_that_is_used_is_in_the_catalogue_and_the_other_way_round() {
     let keys = keys();
     let sources = sources();
     let mut missing = Vec::new();
-    for (path, text) in &sources {
+    for (path, text) in sources.iter().filter(|(path, _)| !path.ends_with("admin-ui/src/tests.rs"))
+    {
         missing.extend(
             said(text).into_iter().filter(|key| !keys.contains(*key)).map(|key| (path, key)),
         );

@@ -1,11 +1,13 @@
 //! Who sent a request.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
-use belfry_model::{Identity, LessonId, PersonId, Pii, Role, Timestamp};
+use belfry_model::{DistrictId, Identity, LessonId, PersonId, Pii, Role, SchoolId, Timestamp};
 use http::request::Parts;
 use http::{HeaderMap, header};
 
@@ -13,6 +15,9 @@ use crate::Problem;
 
 /// The session cookie. The prefix makes browsers hold it to Secure, Path=/ and this host alone.
 pub const SESSION_COOKIE: &str = "__Host-session";
+
+/// The cookie that holds the reader's choice of colours.
+pub const THEME_COOKIE: &str = "__Host-theme";
 
 /// The one that a session belongs to.
 #[derive(Clone, Debug)]
@@ -34,6 +39,8 @@ pub enum Who {
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub who: Who,
+    pub district: DistrictId,
+    pub school: SchoolId,
     /// The per-session token that forms and scripts send back.
     pub csrf: String,
     /// Until when the password counts as freshly proved.
@@ -72,9 +79,14 @@ impl Caller {
 #[error("look up a session")]
 pub struct Unavailable(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
-/// Where the gate looks sessions up. Called on a thread that may block.
+/// What [`Sessions::resolve`] returns.
+pub type Resolving<'a> =
+    Pin<Box<dyn Future<Output = Result<Option<Caller>, Unavailable>> + Send + 'a>>;
+
+/// Where the gate looks sessions up.
 pub trait Sessions: Send + Sync + 'static {
-    fn resolve(&self, token: &str, now: Timestamp) -> Result<Option<Caller>, Unavailable>;
+    /// `None` for a token that is unknown, ended or timed out.
+    fn resolve<'a>(&'a self, token: &'a str, now: Timestamp) -> Resolving<'a>;
 }
 
 /// The address a request came from, set per connection by whoever serves it.

@@ -9,12 +9,17 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
-use belfry_model::{Outside, Timestamp};
+use belfry_admin_ui::Theme;
+use belfry_audit::{Detail, Word};
+use belfry_ledger::Ledger;
+use belfry_model::{DistrictId, Outside, Timestamp};
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Uri, header};
+use subtle::ConstantTimeEq;
 
 use crate::access::Need;
-use crate::caller::{Caller, SESSION_COOKIE, Sessions, cookie};
+use crate::audit::{self, Audit};
+use crate::caller::{Caller, SESSION_COOKIE, Sessions, THEME_COOKIE, cookie};
 use crate::form::{FORM, Fields};
 use crate::headers::{self, Kind};
 use crate::origin::{self, Origin};
@@ -25,6 +30,9 @@ use crate::route::Declaration;
 #[derive(Clone)]
 pub struct Gate {
     sessions: Arc<dyn Sessions>,
+    ledger: Ledger,
+    /// Whose record the events of people who are not signed in belong to.
+    district: DistrictId,
     hsts: bool,
 }
 
@@ -35,8 +43,8 @@ impl std::fmt::Debug for Gate {
 }
 
 impl Gate {
-    pub fn new(sessions: Arc<dyn Sessions>) -> Self {
-        Self { sessions, hsts: false }
+    pub fn new(sessions: Arc<dyn Sessions>, ledger: Ledger, district: DistrictId) -> Self {
+        Self { sessions, ledger, district, hsts: false }
     }
 
     /// Sends `Strict-Transport-Security`.
@@ -51,8 +59,9 @@ impl Gate {
         let hsts = self.hsts;
         let unknown = move |problem: fn() -> Problem| {
             move |request: Request| async move {
-                let kind = kind_of_stray(request.headers());
-                finish(problem().into_response(), kind, wants_html(request.headers()), hsts)
+                let look = Look::of(request.headers());
+                let kind = if look.html { Kind::Page } else { Kind::Api };
+                finish(problem().into_response(), kind, look, hsts)
             }
         };
         router
@@ -76,14 +85,21 @@ pub(crate) async fn pass(State(post): State<Post>, mut request: Request, next: N
     let begun = Instant::now();
     let id = RequestId(rand::random());
     request.extensions_mut().insert(id);
-    let html = wants_html(request.headers());
-    let uri = request.uri().clone();
+    let look = Look::of(request.headers());
+    let here = way_back(&request);
     let answer = match admit(&post, request).await {
-        Ok(request) => run(&post.route, request, next).await,
+        Ok((request, audit)) => {
+            let changes = changes(request.method());
+            let answer = run(&post.route, request, next).await;
+            if changes && answer.extensions().get::<Problem>().is_none() {
+                audit::check(post.route.audit, &audit, answer.status(), post.route.path);
+            }
+            answer
+        }
         Err(problem) => problem.into_response(),
     };
-    let answer = redirected(answer, &post.route, html, &uri);
-    let mut answer = finish(answer, post.route.kind, html, post.gate.hsts);
+    let answer = redirected(answer, &post.route, look, &here);
+    let mut answer = finish(answer, post.route.kind, look, post.gate.hsts);
     if let Ok(value) = HeaderValue::from_str(&format!("{:016x}", id.0)) {
         answer.headers_mut().insert("x-request-id", value);
     }
@@ -100,10 +116,10 @@ pub(crate) async fn pass(State(post): State<Post>, mut request: Request, next: N
 }
 
 /// Everything that is checked before the handler runs.
-async fn admit(post: &Post, request: Request) -> Result<Request, Problem> {
+async fn admit(post: &Post, request: Request) -> Result<(Request, Audit), Problem> {
     let route = &post.route;
     let (mut parts, body) = request.into_parts();
-    let changes = !matches!(parts.method, Method::GET | Method::HEAD);
+    let changes = changes(&parts.method);
     let takes_cookie = !matches!(route.access.need, Need::Token(_));
     if takes_cookie && (changes || route.kind == Kind::Socket) {
         // A WebSocket handshake is a GET that a foreign page may send with our cookie.
@@ -112,7 +128,13 @@ async fn admit(post: &Post, request: Request) -> Result<Request, Problem> {
         }
     }
     let caller = if takes_cookie { resolve(post, &parts.headers).await? } else { None };
-    check(route, caller.as_ref(), &parts.headers, &parts.uri)?;
+    let audit = Audit::new(&post.gate.ledger, caller.as_ref(), post.gate.district.0);
+    if let Err(problem) = check(route, caller.as_ref(), &parts.headers, &parts.uri) {
+        if problem.code == "forbidden" {
+            audit.enqueue(Detail::AccessRefused { route: Word::new(route.path) });
+        }
+        return Err(problem);
+    }
     let body = if changes { read(route, body).await? } else { bytes::Bytes::new() };
     if changes && is_form(&parts.headers) {
         let fields = FORM.parse(Outside::new(&body)).map_err(|_| Problem::malformed())?;
@@ -124,16 +146,19 @@ async fn admit(post: &Post, request: Request) -> Result<Request, Problem> {
         }
         parts.extensions.insert(Arc::new(caller));
     }
-    Ok(Request::from_parts(parts, Body::from(body)))
+    parts.extensions.insert(audit.clone());
+    Ok((Request::from_parts(parts, Body::from(body)), audit))
+}
+
+/// Methods that change nothing need neither a body nor a proof of where they come from.
+fn changes(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD)
 }
 
 async fn resolve(post: &Post, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
-    let Some(token) = cookie(headers, SESSION_COOKIE).map(str::to_owned) else { return Ok(None) };
-    let sessions = Arc::clone(&post.gate.sessions);
-    tokio::task::spawn_blocking(move || sessions.resolve(&token, now()))
-        .await
-        .map_err(|error| Problem::failed("resolve a session", &error))?
-        .map_err(|error| Problem::failed("resolve a session", &error))
+    let Some(token) = cookie(headers, SESSION_COOKIE) else { return Ok(None) };
+    let resolving = post.gate.sessions.resolve(token, now());
+    resolving.await.map_err(|error| Problem::failed("resolve a session", &error))
 }
 
 fn check(
@@ -194,12 +219,7 @@ fn has_csrf(caller: &Caller, headers: &HeaderMap, fields: Option<&Fields>) -> bo
         .get("x-csrf")
         .and_then(|value| value.to_str().ok())
         .or_else(|| fields.and_then(|fields| fields.get("csrf")));
-    sent.is_some_and(|sent| same(sent.as_bytes(), caller.csrf.as_bytes()))
-}
-
-/// Compares without telling by its time where the difference is.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |acc, (x, y)| acc | (x ^ y)) == 0
+    sent.is_some_and(|sent| sent.as_bytes().ct_eq(caller.csrf.as_bytes()).into())
 }
 
 /// The handler, within its time, its panic kept to this one request.
@@ -212,14 +232,24 @@ async fn run(route: &Declaration, request: Request, next: Next) -> Response {
     }
 }
 
+/// The page to come back to: this one, or the one whose form was sent. As a query value.
+fn way_back(request: &Request) -> String {
+    let path = if changes(request.method()) {
+        let referer = request.headers().get(header::REFERER);
+        let referer = referer.and_then(|value| Uri::try_from(value.as_bytes()).ok());
+        referer.map_or_else(|| "/".to_owned(), |uri| uri.path().to_owned())
+    } else {
+        request.uri().path().to_owned()
+    };
+    path.replace('%', "%25").replace('&', "%26").replace('+', "%2B")
+}
+
 /// For a page, "sign in", "prove the password" and "choose a password" are other pages.
-fn redirected(answer: Response, route: &Declaration, html: bool, uri: &Uri) -> Response {
+fn redirected(answer: Response, route: &Declaration, look: Look, here: &str) -> Response {
     let Some(problem) = answer.extensions().get::<Problem>() else { return answer };
-    if !html || !matches!(route.kind, Kind::Page | Kind::App) {
+    if !look.html || !matches!(route.kind, Kind::Page | Kind::App) {
         return answer;
     }
-    // After a form the way back is the page it stands on, which is not known here.
-    let here = if route.method == Method::GET { uri.path() } else { "/" };
     let to = match problem.code {
         "sign_in_needed" if here == "/" => "/sign-in".to_owned(),
         "sign_in_needed" => format!("/sign-in?next={here}"),
@@ -230,9 +260,9 @@ fn redirected(answer: Response, route: &Declaration, html: bool, uri: &Uri) -> R
     Redirect::to(&to).into_response()
 }
 
-fn finish(answer: Response, kind: Kind, html: bool, hsts: bool) -> Response {
+fn finish(answer: Response, kind: Kind, look: Look, hsts: bool) -> Response {
     let mut answer = match answer.extensions().get::<Problem>().cloned() {
-        Some(problem) => render(answer, &problem, html),
+        Some(problem) => render(&answer, &problem, look),
         None => answer,
     };
     headers::secure(answer.headers_mut(), kind, hsts);
@@ -240,32 +270,36 @@ fn finish(answer: Response, kind: Kind, html: bool, hsts: bool) -> Response {
 }
 
 /// Gives a problem its body; headers that the handler set stay.
-fn render(answer: Response, problem: &Problem, _html: bool) -> Response {
-    let mut rendered = problem.json();
+fn render(answer: &Response, problem: &Problem, look: Look) -> Response {
+    let mut rendered = if look.html { problem.html(look.theme) } else { problem.json() };
     for (name, value) in answer.headers() {
-        rendered.headers_mut().entry(name).or_insert_with(|| value.clone());
+        if name != header::CONTENT_LENGTH {
+            rendered.headers_mut().entry(name).or_insert_with(|| value.clone());
+        }
     }
     rendered
 }
 
-/// A browser that opens a page says so; scripts and machines do not.
-fn wants_html(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::ACCEPT)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|accept| accept.contains("text/html"))
+/// How the sender wants an answer to look.
+#[derive(Clone, Copy)]
+struct Look {
+    /// A browser that opens a page says so; scripts and machines do not.
+    html: bool,
+    theme: Theme,
 }
 
-fn kind_of_stray(headers: &HeaderMap) -> Kind {
-    if wants_html(headers) { Kind::Page } else { Kind::Api }
+impl Look {
+    fn of(headers: &HeaderMap) -> Self {
+        let html = headers
+            .get(header::ACCEPT)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|accept| accept.contains("text/html"));
+        Self { html, theme: cookie(headers, THEME_COOKIE).map_or(Theme::Device, Theme::parse) }
+    }
 }
 
 /// This crate is an edge: it reads the clock, and hands the time down as a value.
-fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
-
-#[allow(dead_code, reason = "used by the walk")]
-const UNAUTHORISED: [StatusCode; 3] =
-    [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::SEE_OTHER];

@@ -23,13 +23,18 @@ mod route;
 pub mod walk;
 
 pub use access::{Access, Need};
-pub use audit::{Declared, no_audit};
-pub use caller::{Caller, Peer, SESSION_COOKIE, Sessions, Unavailable, Who, cookie};
+pub use audit::{Actor, Audit, Declared, Detail, EventKind, Scope, no_audit};
+pub use caller::{
+    Caller, Peer, Resolving, SESSION_COOKIE, Sessions, THEME_COOKIE, Unavailable, Who, cookie,
+};
 pub use form::{FORM, Fields, FormError};
-pub use gate::{Gate, RequestId};
+pub use gate::{Gate, RequestId, now};
 pub use headers::Kind;
 pub use problem::Problem;
 pub use route::{Declaration, Draft, Route, Routes};
 
 /// Every parser of bytes from outside in this crate.
 pub static PARSERS: &[&dyn belfry_model::outside::Target] = &[&FORM];
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,8 @@
 
 use std::borrow::Cow;
 
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
+use belfry_admin_ui::{Frame, Page as _, Theme, say};
 use http::StatusCode;
 
 /// An error answer: the status, a stable code for programs and a sentence for the person.
@@ -89,8 +90,49 @@ impl Problem {
         Self::known(StatusCode::INTERNAL_SERVER_ERROR, "internal")
     }
 
+    /// Too much at once; the same request may work in a moment.
+    pub fn busy() -> Self {
+        Self::known(StatusCode::SERVICE_UNAVAILABLE, "busy").retry_after_secs(1)
+    }
+
+    /// The audit log cannot be written, so nothing that must be in it can be done.
+    pub fn unavailable() -> Self {
+        Self::known(StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+    }
+
     fn known(status: StatusCode, code: &'static str) -> Self {
-        Self::new(status, code, code)
+        let key = match code {
+            "sign_in_needed" => "problem-sign-in-needed",
+            "forbidden" => "problem-forbidden",
+            "not_found" => "problem-not-found",
+            "method_not_allowed" => "problem-method-not-allowed",
+            "step_up_needed" => "problem-step-up-needed",
+            "password_change_needed" => "problem-password-change-needed",
+            "foreign_request" => "problem-foreign-request",
+            "malformed" => "problem-malformed",
+            "too_large" => "problem-too-large",
+            "timed_out" => "problem-timed-out",
+            "busy" => "problem-busy",
+            "unavailable" => "problem-unavailable",
+            _ => "problem-internal",
+        };
+        Self::new(status, code, say(key))
+    }
+
+    /// The answer as a page.
+    pub(crate) fn html(&self, theme: Theme) -> Response {
+        let page = belfry_admin_ui::Problem {
+            frame: Frame {
+                title: say("problem-title"),
+                theme,
+                path: "/".to_owned(),
+                ..Frame::default()
+            },
+            text: self.text.clone().into_owned(),
+            status: self.status.as_u16().to_string(),
+            code: self.code.to_owned(),
+        };
+        (self.status, Html(page.html())).into_response()
     }
 
     /// The answer as JSON.

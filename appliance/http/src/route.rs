@@ -177,7 +177,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     }
 
     /// The router, each route behind the gate. Unknown paths and methods are answered by
-    /// [`gate::fallbacks`], which is applied once, to the merged router.
+    /// [`Gate::close`], which is applied once, to the merged router.
     pub fn into_router(self, gate: &Gate, state: S) -> Router {
         self.routes
             .into_iter()
