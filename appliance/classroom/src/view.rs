@@ -110,6 +110,12 @@ impl Lesson {
         self.participants.get(identity).map(|participant| participant.role)
     }
 
+    /// Teachers and co-teachers who take part.
+    pub fn leads(&self) -> Vec<Identity> {
+        let leads = self.participants.iter().filter(|(_, participant)| participant.role.leads());
+        leads.map(|(identity, _)| identity.clone()).collect()
+    }
+
     /// The display name of somebody who takes part.
     pub fn name_of(&self, identity: &Identity) -> Option<&Pii<String>> {
         self.participants.get(identity).map(|participant| &participant.name)

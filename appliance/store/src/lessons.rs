@@ -135,6 +135,25 @@ impl Store {
         .await
     }
 
+    /// A lesson that has not ended, with what was kept of it.
+    pub async fn kept_lesson(&self, id: LessonId) -> Result<Option<KeptLesson>, Error> {
+        self.read(move |tx| {
+            let found = tx
+                .prepare_cached(&format!(
+                    "SELECT {COLUMNS}, lesson.snapshot FROM lesson
+                     WHERE id = ?1 AND ended_at IS NULL"
+                ))
+                .and_then(|mut statement| {
+                    statement.query_row([id.0], |row| Ok((lesson(row)?, row.get(10)?))).optional()
+                })
+                .map_err(Error::doing("read a lesson that has not ended"))?;
+            let Some((lesson, snapshot)) = found else { return Ok(None) };
+            let chat = chat_of(tx, lesson.id)?;
+            Ok(Some(KeptLesson { lesson, snapshot, chat }))
+        })
+        .await
+    }
+
     /// Every lesson that has not ended, with what was kept of it.
     pub async fn kept_lessons(&self) -> Result<Vec<KeptLesson>, Error> {
         self.read(|tx| {

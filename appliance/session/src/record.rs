@@ -1,0 +1,158 @@
+//! What of a lesson goes into the record.
+
+use belfry_audit::{
+    Actor, ChatMode, Declared, Detail, EventKind, Lesson, LessonEnd, Lock, Participant, Source,
+    Word, no_audit,
+};
+use belfry_classroom::{self as classroom, Command, EndCause, Record};
+use belfry_model::{Identity, LessonId};
+
+/// What each command of the class socket leaves in the record. A command that is refused, or that
+/// changes nothing, leaves nothing.
+pub fn declared(command: &Command) -> Declared {
+    use EventKind as Kind;
+    let kind = match command {
+        Command::RaiseHand
+        | Command::LowerHand
+        | Command::LowerHandOf { .. }
+        | Command::LowerAllHands => return no_audit("hands are part of every lesson's course"),
+        Command::Chat { .. } => return no_audit("kept word for word with the lesson's chat"),
+        Command::DeleteMessage { .. } => Kind::ChatMessageDeleted,
+        Command::Admit { .. } | Command::AdmitAll => Kind::ParticipantAdmitted,
+        Command::Refuse { .. } => Kind::ParticipantRefused,
+        Command::Mute { .. } => Kind::MutedByTeacher,
+        Command::MuteAll => Kind::AllMutedByTeacher,
+        Command::AskUnmute { .. } => Kind::AskedToUnmute,
+        Command::Lock { .. } => Kind::LockChanged,
+        Command::ChatMode { .. } => Kind::ChatModeChanged,
+        Command::Remove { .. } => Kind::ParticipantRemoved,
+        Command::Unblock { .. } => Kind::ParticipantUnblocked,
+        Command::Layout { .. } | Command::Follow { .. } => Kind::LayoutChanged,
+        Command::MakeCoTeacher { .. } => Kind::CoTeacherGiven,
+        Command::EndCoTeacher { .. } => Kind::CoTeacherEnded,
+        Command::Leave => Kind::ParticipantLeft,
+        Command::End => Kind::LessonEnded,
+    };
+    Declared::Audited(kind)
+}
+
+/// Who did what, in the words of the record. Reasons are free text and stay in the lesson.
+pub(crate) fn event(lesson: LessonId, record: Record) -> (Actor, Detail) {
+    let lesson = Lesson(lesson.0);
+    let one = |identity: &Identity| Participant::new(identity.as_str());
+    let actor = |by: &Identity| Actor::participant(by.as_str());
+    match record {
+        Record::Ended { because } => {
+            let (actor, because) = match because {
+                EndCause::By(by) => (actor(&by), LessonEnd::ByTeacher),
+                EndCause::NoTeacher => (Actor::Appliance, LessonEnd::NoTeacher),
+                EndCause::Stopped => (Actor::Appliance, LessonEnd::Stopped),
+            };
+            (actor, Detail::LessonEnded { lesson, because })
+        }
+        Record::Waiting { identity } => {
+            let participant = one(&identity);
+            (actor(&identity), Detail::ParticipantWaiting { lesson, participant })
+        }
+        Record::Joined { identity, .. } => {
+            let participant = one(&identity);
+            (actor(&identity), Detail::ParticipantJoined { lesson, participant })
+        }
+        Record::Left { identity } => {
+            let participant = one(&identity);
+            (actor(&identity), Detail::ParticipantLeft { lesson, participant })
+        }
+        Record::Admitted { by, identity } => {
+            let participant = one(&identity);
+            (actor(&by), Detail::ParticipantAdmitted { lesson, participant })
+        }
+        Record::Refused { by, identity, .. } => {
+            let participant = one(&identity);
+            (actor(&by), Detail::ParticipantRefused { lesson, participant })
+        }
+        Record::Removed { by, identity, blocked, .. } => {
+            let participant = one(&identity);
+            (actor(&by), Detail::ParticipantRemoved { lesson, participant, blocked })
+        }
+        Record::Unblocked { by, identity } => {
+            let participant = one(&identity);
+            (actor(&by), Detail::ParticipantUnblocked { lesson, participant })
+        }
+        other => moderation(lesson, other),
+    }
+}
+
+fn moderation(lesson: Lesson, record: Record) -> (Actor, Detail) {
+    let one = |identity: &Identity| Participant::new(identity.as_str());
+    let (by, detail) = match record {
+        Record::Muted { by, identity, source } => {
+            let (participant, source) = (one(&identity), source_word(source));
+            (by, Detail::MutedByTeacher { lesson, participant, source })
+        }
+        Record::AllMuted { by } => (by, Detail::AllMutedByTeacher { lesson }),
+        Record::AskedToUnmute { by, identity } => {
+            (by, Detail::AskedToUnmute { lesson, participant: one(&identity) })
+        }
+        Record::Locked { by, what, on } => {
+            let lock = match what {
+                classroom::Source::Microphone => Lock::Microphones,
+                classroom::Source::Camera => Lock::Cameras,
+                classroom::Source::ScreenShare => Lock::ScreenShare,
+            };
+            (by, Detail::LockChanged { lesson, lock, on })
+        }
+        Record::ChatModeSet { by, mode } => {
+            let mode = match mode {
+                classroom::ChatMode::On => ChatMode::On,
+                classroom::ChatMode::Off => ChatMode::Off,
+                classroom::ChatMode::TeacherOnly => ChatMode::TeacherOnly,
+            };
+            (by, Detail::ChatModeChanged { lesson, mode })
+        }
+        Record::LayoutChanged { by } => (by, Detail::LayoutChanged { lesson }),
+        Record::MessageDeleted { by, message } => {
+            let message = i64::try_from(message.0).unwrap_or(i64::MAX);
+            (by, Detail::ChatMessageDeleted { lesson, message })
+        }
+        Record::CoTeacherMade { by, identity } => {
+            (by, Detail::CoTeacherGiven { lesson, participant: one(&identity) })
+        }
+        Record::CoTeacherEnded { by, identity } => {
+            (by, Detail::CoTeacherEnded { lesson, participant: one(&identity) })
+        }
+        // Those about coming and going are told by `event`.
+        Record::Ended { .. }
+        | Record::Waiting { .. }
+        | Record::Joined { .. }
+        | Record::Left { .. }
+        | Record::Admitted { .. }
+        | Record::Refused { .. }
+        | Record::Removed { .. }
+        | Record::Unblocked { .. } => unreachable!("matched before"),
+    };
+    (Actor::participant(by.as_str()), detail)
+}
+
+fn source_word(source: classroom::Source) -> Source {
+    match source {
+        classroom::Source::Microphone => Source::Microphone,
+        classroom::Source::Camera => Source::Camera,
+        classroom::Source::ScreenShare => Source::ScreenShare,
+    }
+}
+
+/// Somebody tried to get round a rule of the media plane.
+pub(crate) fn rule_refused(
+    lesson: LessonId,
+    identity: &Identity,
+    rule: impl std::fmt::Debug,
+) -> (Actor, Detail) {
+    let rule = Word::new(&format!("{rule:?}"));
+    let (lesson, participant) = (Lesson(lesson.0), Participant::new(identity.as_str()));
+    (Actor::participant(identity.as_str()), Detail::RuleRefused { lesson, participant, rule })
+}
+
+pub(crate) fn token_minted(lesson: LessonId, identity: &Identity) -> (Actor, Detail) {
+    let (lesson, participant) = (Lesson(lesson.0), Participant::new(identity.as_str()));
+    (Actor::participant(identity.as_str()), Detail::TokenMinted { lesson, participant })
+}
