@@ -70,6 +70,11 @@ export class Appliance {
     return join(this.data, "certs", "root.pem");
   }
 
+  /** Resets every TCP connection of the appliance: all sockets of all lessons are cut at once. */
+  cutSockets() {
+    this.school.inside("ss", "--kill", "--no-header", "state", "established", "sport", "=", `:${HTTPS_PORT}`);
+  }
+
   /** Process id of the media process, a child of ours. */
   mediaPid() {
     for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {

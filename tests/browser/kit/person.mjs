@@ -1,0 +1,126 @@
+// A person at a browser: what they see and press is found by role and name, as a screen reader would.
+
+import { grown, receivedTracks } from "./media.mjs";
+import { until } from "./wait.mjs";
+
+/** Runs in the page: the text of everything that is shown, and names of what can be pressed. */
+function visibleText() {
+  const labels = [...document.querySelectorAll("[aria-label]")].map((element) => element.getAttribute("aria-label"));
+  return `${document.body.innerText}\n${labels.join("\n")}`;
+}
+
+class Person {
+  constructor(page, url, username) {
+    Object.assign(this, { page, url, username });
+  }
+
+  evaluate(run, ...args) {
+    return this.page.evaluate(run, ...args);
+  }
+
+  async signIn({ username, password }) {
+    this.username = username;
+    await this.page.goto(`${this.url}/sign-in`);
+    await this.fill("User name", username);
+    await this.fill("Password", password);
+    await this.press("Sign in");
+    this.me = await until(`${username} is signed in`, () =>
+      this.evaluate(async () => {
+        const answer = await fetch("/app/api/me");
+        return answer.ok ? answer.json() : null;
+      }),
+    );
+  }
+
+  /** Waits until a text (or name) is there. */
+  see(text, deadlineMs) {
+    const found = (all) => (text instanceof RegExp ? text.test(all) : all.includes(text));
+    return until(`${this.username} sees ${text}`, async () => found(await this.evaluate(visibleText)), deadlineMs);
+  }
+
+  async sees(text) {
+    const all = await this.evaluate(visibleText);
+    return text instanceof RegExp ? text.test(all) : all.includes(text);
+  }
+
+  /** Waits until a text is gone. */
+  miss(text) {
+    return until(`${this.username} no longer sees ${text}`, async () => !(await this.sees(text)));
+  }
+
+  tracks() {
+    return this.evaluate(receivedTracks);
+  }
+
+  /** Waits until at least `count` received tracks of a kind have grown since now. */
+  async receives(kind, count, deadlineMs) {
+    const before = [];
+    const since = new Map();
+    return until(`${this.username} receives ${count} growing ${kind} tracks`, async () => {
+      const now = await this.tracks();
+      for (const row of now) {
+        const key = `${row.ssrc}/${row.track}`;
+        if (!since.has(key)) since.set(key, row) && before.push(row);
+      }
+      return grown(kind, before, now).length >= count;
+    }, deadlineMs);
+  }
+
+  /** Waits until one known track stands still over several readings. */
+  async standsStill(track, measure) {
+    let last = -1;
+    let still = 0;
+    await until(`${this.username}: ${measure} of a track stands still`, async () => {
+      const row = (await this.tracks()).find((one) => one.ssrc === track.ssrc);
+      const value = row ? row[measure] : last;
+      still = value === last ? still + 1 : 0;
+      last = value;
+      return still >= STILL_READINGS;
+    });
+  }
+}
+
+/** Ten readings of 100 ms each without a change: a second of silence. */
+const STILL_READINGS = 10;
+
+/** Someone at Chromium (Playwright). */
+export class ChromiumPerson extends Person {
+  press(name, role = "button") {
+    return this.page.getByRole(role, { name, exact: true }).first().click();
+  }
+
+  pressStarting(prefix, role = "button") {
+    return this.page.getByRole(role, { name: new RegExp(`^${prefix}`) }).first().click();
+  }
+
+  double(prefix) {
+    return this.page.getByRole("button", { name: new RegExp(`^${prefix}`) }).first().dblclick();
+  }
+
+  fill(label, text) {
+    return this.page.getByLabel(label, { exact: true }).first().fill(text);
+  }
+
+  choose(label, option) {
+    return this.page.getByLabel(label, { exact: true }).first().selectOption({ label: option });
+  }
+
+  reload() {
+    return this.page.reload();
+  }
+}
+
+/** Someone at Firefox (Puppeteer over WebDriver BiDi). */
+export class FirefoxPerson extends Person {
+  press(name, role = "button") {
+    return this.page.locator(`::-p-aria([name="${name}"][role="${role}"])`).click();
+  }
+
+  pressStarting(prefix) {
+    return this.page.locator(`button[aria-label^="${prefix}"]`).click();
+  }
+
+  fill(label, text) {
+    return this.page.locator(`::-p-aria([name="${label}"][role="textbox"]), ::-p-aria([name="${label}"])`).fill(text);
+  }
+}
