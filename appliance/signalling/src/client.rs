@@ -14,12 +14,10 @@ pub fn request(message: Message) -> Vec<u8> {
 }
 
 /// What a server sends. A join response of a full room is the largest.
-pub static RESPONSES: Parser<proto::SignalResponse, WireError> = Parser::new(
-    "signal response",
-    limits::SIGNAL_FRAME_BYTES_MAX,
-    &[0x90, 0x01, 0x01],
-    |bytes| proto::SignalResponse::decode(bytes).map_err(WireError::Protobuf),
-);
+pub static RESPONSES: Parser<proto::SignalResponse, WireError> =
+    Parser::new("signal response", limits::SIGNAL_FRAME_BYTES_MAX, &[0x90, 0x01, 0x01], |bytes| {
+        proto::SignalResponse::decode(bytes).map_err(WireError::Protobuf)
+    });
 
 /// A data packet as the bytes of one data-channel message.
 pub fn data_packet(packet: &proto::DataPacket) -> Vec<u8> {

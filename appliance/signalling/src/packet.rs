@@ -66,8 +66,12 @@ pub struct Packet {
 }
 
 /// A message of the data channels.
-pub static PACKETS: Parser<Packet, PacketError> =
-    Parser::new("data packet", limits::DATA_MESSAGE_BYTES_MAX, &[0x12, 0x03, 0x12, 0x01, b'x'], read);
+pub static PACKETS: Parser<Packet, PacketError> = Parser::new(
+    "data packet",
+    limits::DATA_MESSAGE_BYTES_MAX,
+    &[0x12, 0x03, 0x12, 0x01, b'x'],
+    read,
+);
 
 /// One field of a message: its number and wire type, and where its value lies.
 struct Field<'a> {
@@ -256,13 +260,22 @@ mod tests {
         assert_eq!(packet.destination_sids, ["PA_x".into()]);
         let out = packet.forwarded(&"p9".into(), &"PA_9".into());
         let out = proto::DataPacket::decode(out.as_slice()).expect("own bytes");
-        assert_eq!((out.participant_identity.as_str(), out.participant_sid.as_str()), ("p9", "PA_9"));
+        assert_eq!(
+            (out.participant_identity.as_str(), out.participant_sid.as_str()),
+            ("p9", "PA_9")
+        );
         assert!(out.destination_identities.is_empty());
         assert_eq!(out.sequence, 7);
         let Some(Value::User(user)) = out.value else { panic!("a user packet") };
-        assert_eq!((user.participant_identity.as_str(), user.participant_sid.as_str()), ("p9", "PA_9"));
+        assert_eq!(
+            (user.participant_identity.as_str(), user.participant_sid.as_str()),
+            ("p9", "PA_9")
+        );
         assert!(user.destination_identities.is_empty() && user.destination_sids.is_empty());
-        assert_eq!((user.payload.as_slice(), user.topic.as_deref(), user.start_time), (&b"hello"[..], Some("t"), Some(5)));
+        assert_eq!(
+            (user.payload.as_slice(), user.topic.as_deref(), user.start_time),
+            (&b"hello"[..], Some("t"), Some(5))
+        );
     }
 
     #[test]
@@ -279,9 +292,11 @@ mod tests {
 
     #[test]
     fn of_two_contents_only_the_judged_one_is_passed_on() {
-        let mut bytes =
-            proto::DataPacket { value: Some(Value::RpcAck(proto::RpcAck::default())), ..Default::default() }
-                .encode_to_vec();
+        let mut bytes = proto::DataPacket {
+            value: Some(Value::RpcAck(proto::RpcAck::default())),
+            ..Default::default()
+        }
+        .encode_to_vec();
         bytes.extend_from_slice(
             &proto::DataPacket {
                 value: Some(Value::ChatMessage(proto::ChatMessage {

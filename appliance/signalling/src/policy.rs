@@ -58,10 +58,14 @@ pub enum Address {
 /// What a packet carries, as far as the policy cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind<'a> {
-    User { topic: &'a str },
+    User {
+        topic: &'a str,
+    },
     /// A chat message packet, or a text stream on [`CHAT_TOPIC`].
     Chat,
-    TextStream { topic: &'a str },
+    TextStream {
+        topic: &'a str,
+    },
     ByteStream,
     RpcRequest,
     /// Acknowledgement or response.

@@ -15,6 +15,7 @@ const SECRETS: [&str; 2] = ["access_token", "join_request"];
 const REDACTED: &str = "redacted";
 
 /// What a client says about itself and its wishes (v0).
+#[allow(clippy::struct_excessive_bools, reason = "the wire has one parameter for each")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
     /// The token of browsers, which cannot set headers.
@@ -199,7 +200,10 @@ mod tests {
             ("/rtc/v1?join_request=abc", "/rtc/v1?join_request=redacted"),
             ("/rtc?a=1&Access_Token=abc", "/rtc?a=1&Access_Token=redacted"),
             ("/rtc?%61ccess_token=abc", "/rtc?%61ccess_token=redacted"),
-            ("/rtc?access_token=abc&access_token=def", "/rtc?access_token=redacted&access_token=redacted"),
+            (
+                "/rtc?access_token=abc&access_token=def",
+                "/rtc?access_token=redacted&access_token=redacted",
+            ),
             ("/rtc", "/rtc"),
         ];
         for (url, expect) in cases {

@@ -187,11 +187,7 @@ fn json<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, TokenError> {
 }
 
 /// Checks a token and yields what it grants.
-pub fn verify(
-    signer: &Signer,
-    token: Outside<'_>,
-    now: Timestamp,
-) -> Result<Grants, TokenError> {
+pub fn verify(signer: &Signer, token: Outside<'_>, now: Timestamp) -> Result<Grants, TokenError> {
     let Unverified { signed, signature, claims } =
         TOKENS.parse(token).map_err(|refusal| match refusal {
             Refusal::TooLong { .. } => TokenError::Malformed,
@@ -384,12 +380,30 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_token_decides_the_refusal() {
         let cases = [
-            (r#"{"iss":"belfry","sub":"x","video":{"roomJoin":true,"room":"1"}}"#, TokenError::Expired),
-            (r#"{"iss":"belfry","sub":"x","exp":1799999940,"video":{"roomJoin":true,"room":"1"}}"#, TokenError::Expired),
-            (r#"{"iss":"belfry","sub":"x","exp":1800000600,"nbf":1800000061,"video":{"roomJoin":true,"room":"1"}}"#, TokenError::NotYetValid),
-            (r#"{"iss":"other","sub":"x","exp":1800000600,"video":{"roomJoin":true,"room":"1"}}"#, TokenError::Issuer),
-            (r#"{"iss":"belfry","sub":"x","exp":1800000600,"video":{"room":"1"}}"#, TokenError::NoJoin),
-            (r#"{"iss":"belfry","sub":"","exp":1800000600,"video":{"roomJoin":true,"room":"1"}}"#, TokenError::NoJoin),
+            (
+                r#"{"iss":"belfry","sub":"x","video":{"roomJoin":true,"room":"1"}}"#,
+                TokenError::Expired,
+            ),
+            (
+                r#"{"iss":"belfry","sub":"x","exp":1799999940,"video":{"roomJoin":true,"room":"1"}}"#,
+                TokenError::Expired,
+            ),
+            (
+                r#"{"iss":"belfry","sub":"x","exp":1800000600,"nbf":1800000061,"video":{"roomJoin":true,"room":"1"}}"#,
+                TokenError::NotYetValid,
+            ),
+            (
+                r#"{"iss":"other","sub":"x","exp":1800000600,"video":{"roomJoin":true,"room":"1"}}"#,
+                TokenError::Issuer,
+            ),
+            (
+                r#"{"iss":"belfry","sub":"x","exp":1800000600,"video":{"room":"1"}}"#,
+                TokenError::NoJoin,
+            ),
+            (
+                r#"{"iss":"belfry","sub":"","exp":1800000600,"video":{"roomJoin":true,"room":"1"}}"#,
+                TokenError::NoJoin,
+            ),
             ("7", TokenError::Malformed),
         ];
         for (claims, error) in cases {
@@ -412,7 +426,10 @@ mod tests {
         let own = mint(&signer(), &grants, NOW);
         let (_, rest) = own.split_once('.').expect("three parts");
         let none = format!("{}.{rest}", URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#));
-        assert_eq!(verify(&signer(), Outside::new(none.as_bytes()), NOW), Err(TokenError::Algorithm));
+        assert_eq!(
+            verify(&signer(), Outside::new(none.as_bytes()), NOW),
+            Err(TokenError::Algorithm)
+        );
     }
 
     #[test]

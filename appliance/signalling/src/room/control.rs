@@ -16,12 +16,14 @@ impl Room {
         match control {
             RoomControl::Mute { identity, source } => self.mute_source(&identity, source),
             RoomControl::SetPermissions { identity, permissions } => {
-                self.set_permissions(&identity, permissions, now);
+                self.set_permissions(&identity, &permissions, now);
             }
-            RoomControl::SetRole { identity, role } => self.change_grants(&identity, now, |grants| {
-                grants.role = role;
-                grants.can_update_own_metadata = role.leads();
-            }),
+            RoomControl::SetRole { identity, role } => {
+                self.change_grants(&identity, now, |grants| {
+                    grants.role = role;
+                    grants.can_update_own_metadata = role.leads();
+                });
+            }
             RoomControl::SetAttributes { identity, attributes } => {
                 self.change_grants(&identity, now, |grants| {
                     merge(&mut grants.attributes, attributes.iter());
@@ -96,9 +98,9 @@ impl Room {
         own.map(|(track, known)| (track.clone(), known.source)).collect()
     }
 
-    fn set_permissions(&mut self, identity: &Identity, permissions: Permissions, now: Timestamp) {
+    fn set_permissions(&mut self, identity: &Identity, permissions: &Permissions, now: Timestamp) {
         let Some(sid) = self.by_identity(identity) else { return };
-        if self.participants[&sid].grants.permissions == permissions {
+        if self.participants[&sid].grants.permissions == *permissions {
             return;
         }
         self.change_grants(identity, now, |grants| grants.permissions = permissions.clone());

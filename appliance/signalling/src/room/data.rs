@@ -5,7 +5,9 @@ use belfry_model::{Identity, Outside, ParticipantSid, Pii, Timestamp, limits};
 use livekit_protocol as proto;
 use livekit_protocol::data_packet::Value;
 use livekit_protocol::data_stream::header::ContentHeader;
-use livekit_protocol::data_stream::{Chunk, CompressionType, Header, OperationType, TextHeader, Trailer};
+use livekit_protocol::data_stream::{
+    Chunk, CompressionType, Header, OperationType, TextHeader, Trailer,
+};
 use prost::Message as _;
 
 use super::Room;
@@ -24,8 +26,13 @@ const CHUNK_BYTES_MAX: usize = 15_000;
 #[derive(Debug)]
 pub(super) enum OpenStream {
     /// `None`: everybody.
-    Forward { to: Option<Vec<ParticipantSid>> },
-    Chat { to: ChatTo, text: Vec<u8> },
+    Forward {
+        to: Option<Vec<ParticipantSid>>,
+    },
+    Chat {
+        to: ChatTo,
+        text: Vec<u8>,
+    },
 }
 
 impl Room {
@@ -122,16 +129,20 @@ impl Room {
         to: Option<&[ParticipantSid]>,
     ) {
         let bytes = packet.forwarded(&self.participants[sid].identity, sid);
-        let chosen = |other: &&ParticipantSid| {
-            *other != sid && to.is_none_or(|to| to.contains(other))
-        };
+        let chosen =
+            |other: &&ParticipantSid| *other != sid && to.is_none_or(|to| to.contains(other));
         let to: Vec<_> = self.participants.keys().filter(chosen).cloned().collect();
         if !to.is_empty() {
             self.command(Command::SendData { to, kind, bytes });
         }
     }
 
-    fn open(&mut self, sid: &ParticipantSid, header: &Header, open: OpenStream) -> Result<(), Rule> {
+    fn open(
+        &mut self,
+        sid: &ParticipantSid,
+        header: &Header,
+        open: OpenStream,
+    ) -> Result<(), Rule> {
         // A header with its content inside is all of its stream.
         if header.inline_content.is_some() {
             return Ok(());
@@ -266,7 +277,12 @@ impl Room {
     }
 
     /// A reliable message of the server; `from` is skipped.
-    pub(super) fn send_value(&mut self, from: Option<&Identity>, value: Value, to: Option<&[Identity]>) {
+    pub(super) fn send_value(
+        &mut self,
+        from: Option<&Identity>,
+        value: Value,
+        to: Option<&[Identity]>,
+    ) {
         let sid = from.and_then(|from| self.identities.get(from));
         let packet = proto::DataPacket {
             participant_identity: from.map(ToString::to_string).unwrap_or_default(),

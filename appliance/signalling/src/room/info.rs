@@ -142,7 +142,10 @@ pub(super) fn layers(request: &proto::AddTrackRequest) -> Vec<Layer> {
         .filter_map(|layer| {
             let quality = wire::quality(layer.quality)?;
             let bitrate_bps = layer.bitrate;
-            Some((quality, Layer { quality, width: layer.width, height: layer.height, bitrate_bps }))
+            Some((
+                quality,
+                Layer { quality, width: layer.width, height: layer.height, bitrate_bps },
+            ))
         })
         .collect();
     if by_quality.is_empty() {

@@ -276,9 +276,10 @@ fn arrival(sid: ParticipantSid, join: Join, now: Timestamp) -> Participant {
             grants.attributes.entry(key).or_insert(value);
         }
     }
-    let capabilities = query.capabilities.iter().filter_map(|name| {
-        proto::client_info::Capability::from_str_name(name).map(i32::from)
-    });
+    let capabilities = query
+        .capabilities
+        .iter()
+        .filter_map(|name| proto::client_info::Capability::from_str_name(name).map(i32::from));
     Participant {
         sid,
         identity: grants.identity.clone(),

@@ -208,9 +208,10 @@ impl Room {
         track.told = qualities;
         let publisher = track.publisher.clone();
         let codec = track.info.mime_type.trim_start_matches("video/").to_ascii_lowercase();
-        self.send(&publisher, Message::SubscribedQualityUpdate(wanted_update(
-            track_sid, codec, qualities,
-        )));
+        self.send(
+            &publisher,
+            Message::SubscribedQualityUpdate(wanted_update(track_sid, codec, qualities)),
+        );
     }
 
     fn paused(&mut self, sid: &ParticipantSid, track_sid: &TrackSid, paused: bool) {

@@ -28,11 +28,11 @@ use belfry_model::{Identity, ParticipantSid, RoomSid, Timestamp, TrackSid};
 use livekit_protocol as proto;
 use livekit_protocol::signal_response::Message;
 
+use self::participant::{Participant, Track};
 pub use self::types::{
     ChatTo, Effect, IceServer, Join, JoinRefusal, LeaveReason, Notice, Permissions, Random,
     RoomConfig, RoomControl, SocketId, SourceKey, SpeakerLevel,
 };
-use self::participant::{Participant, Track};
 use crate::policy::Rule;
 use crate::wire;
 
@@ -120,7 +120,8 @@ impl Room {
 
     /// Sends to a participant, if its socket is there.
     fn send(&mut self, sid: &ParticipantSid, message: Message) {
-        if let Some(socket) = self.participants.get(sid).and_then(|participant| participant.socket) {
+        if let Some(socket) = self.participants.get(sid).and_then(|participant| participant.socket)
+        {
             self.effects.push_back(Effect::Send { socket, frame: wire::response(message) });
         }
     }

@@ -69,6 +69,7 @@ pub(super) struct Offer {
 }
 
 /// One connection.
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, not states of one thing")]
 #[derive(Debug)]
 pub(super) struct Participant {
     pub(super) sid: ParticipantSid,
@@ -177,7 +178,8 @@ mod tests {
     #[test]
     fn a_bucket_gives_its_burst_and_then_its_rate() {
         let mut bucket = Bucket::new(2, 3, Timestamp(0));
-        let taken = |bucket: &mut Bucket, at| (0..10).filter(|_| bucket.take(Timestamp(at))).count();
+        let taken =
+            |bucket: &mut Bucket, at| (0..10).filter(|_| bucket.take(Timestamp(at))).count();
         assert_eq!(taken(&mut bucket, 0), 3);
         assert_eq!(taken(&mut bucket, 499), 0);
         assert_eq!(taken(&mut bucket, 1000), 2);

@@ -113,10 +113,8 @@ impl Room {
         let since = |mid: &str| {
             before.iter().find(|loose| loose.section.mid == mid).map_or(now, |loose| loose.at)
         };
-        participant.loose = fresh
-            .into_iter()
-            .map(|section| Loose { at: since(&section.mid), section })
-            .collect();
+        participant.loose =
+            fresh.into_iter().map(|section| Loose { at: since(&section.mid), section }).collect();
         self.match_sections(sid, now);
     }
 
@@ -192,7 +190,8 @@ impl Room {
     pub(super) fn client_mute(&mut self, sid: &ParticipantSid, request: &proto::MuteTrackRequest) {
         let Some(participant) = self.participants.get_mut(sid) else { return };
         let permissions = &participant.grants.permissions;
-        let waiting = participant.pending.iter_mut().find(|pending| pending.info.sid == request.sid);
+        let waiting =
+            participant.pending.iter_mut().find(|pending| pending.info.sid == request.sid);
         if let Some(pending) = waiting {
             if request.muted || permissions.allows(pending.source) {
                 pending.info.muted = request.muted;

@@ -102,7 +102,11 @@ impl Room {
         for track in tracks {
             if !self.tracks.contains_key(&track) {
                 if request.subscribe {
-                    self.subscription_failed(sid, &track, proto::SubscriptionError::SeTrackNotfound);
+                    self.subscription_failed(
+                        sid,
+                        &track,
+                        proto::SubscriptionError::SeTrackNotfound,
+                    );
                 }
                 continue;
             }
@@ -180,7 +184,8 @@ impl Room {
     }
 
     fn review_audience(&mut self, publisher: &ParticipantSid, track: &TrackSid) {
-        let others: Vec<_> = self.participants.keys().filter(|sid| *sid != publisher).cloned().collect();
+        let others: Vec<_> =
+            self.participants.keys().filter(|sid| *sid != publisher).cloned().collect();
         for sid in others {
             let allowed = self.participants[publisher].shows(track, &self.participants[&sid]);
             let had = self.tracks[track].subscribers.contains(&sid);

@@ -7,9 +7,7 @@ mod tracks;
 
 use std::collections::BTreeMap;
 
-use belfry_media_api::{
-    Command, ConnectionState, Event, MediaKind, PeerRole, Section, Source,
-};
+use belfry_media_api::{Command, ConnectionState, Event, MediaKind, PeerRole, Section, Source};
 use belfry_model::{Identity, LessonRole, Outside, ParticipantSid, Timestamp, TrackSid};
 use livekit_protocol as proto;
 use livekit_protocol::signal_request::Message as Asked;
@@ -129,8 +127,7 @@ impl Stage {
     }
 
     fn resume(&mut self, client: &Client) -> Client {
-        let query =
-            Query { reconnect: true, sid: Some(client.sid.clone()), ..Query::default() };
+        let query = Query { reconnect: true, sid: Some(client.sid.clone()), ..Query::default() };
         self.join_with(grants(client.identity.as_str(), LessonRole::Student), query)
     }
 

@@ -25,9 +25,10 @@ const MEDIA_WAIT_MAX_MS: i64 = 60_000;
 impl Room {
     /// When [`Room::tick`] has something to do next.
     pub fn deadline(&self) -> Option<Timestamp> {
-        let participants = self.participants.values().flat_map(|participant| {
-            participant_deadlines(participant).into_iter().flatten()
-        });
+        let participants = self
+            .participants
+            .values()
+            .flat_map(|participant| participant_deadlines(participant).into_iter().flatten());
         let tracks = self.tracks.values().filter_map(|track| track.lower_due);
         let quality = self.participants.values().any(|participant| participant.quality_changed);
         let departed = self.departed.iter().map(|departed| departed.at);
@@ -99,9 +100,8 @@ impl Room {
         }
         let everybody: Vec<_> = self.participants.keys().cloned().collect();
         for listener in everybody {
-            let of_interest = changed
-                .iter()
-                .filter(|(sid, _)| *sid == listener || self.receives(&listener, sid));
+            let of_interest =
+                changed.iter().filter(|(sid, _)| *sid == listener || self.receives(&listener, sid));
             let updates: Vec<_> = of_interest
                 .map(|(sid, quality)| proto::ConnectionQualityInfo {
                     participant_sid: sid.to_string(),
@@ -127,8 +127,7 @@ impl Room {
 /// End of resume, end of patience with the socket, with media, token, matching of sections.
 fn participant_deadlines(participant: &Participant) -> [Option<Timestamp>; 5] {
     let here = participant.socket.is_some();
-    let resume =
-        participant.disconnected_at.map(|at| at.plus_ms(limits::PARTICIPANT_RESUME_MS));
+    let resume = participant.disconnected_at.map(|at| at.plus_ms(limits::PARTICIPANT_RESUME_MS));
     let silence = here.then(|| participant.heard_at.plus_ms(SILENCE_MAX_MS));
     let waiting = participant.state != State::Active;
     let media = participant.lost_at.or(waiting.then_some(participant.joined_at));

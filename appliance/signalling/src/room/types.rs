@@ -14,7 +14,9 @@ use crate::token::{Grants, Signer};
 pub struct SocketId(pub u64);
 
 /// Where the room takes random bytes from (SIDs).
-pub struct Random(Box<dyn FnMut(&mut [u8]) + Send>);
+pub struct Random(Fill);
+
+type Fill = Box<dyn FnMut(&mut [u8]) + Send>;
 
 impl Random {
     pub fn new(fill: impl FnMut(&mut [u8]) + Send + 'static) -> Self {
@@ -121,9 +123,14 @@ pub enum JoinRefusal {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// One binary frame.
-    Send { socket: SocketId, frame: Vec<u8> },
+    Send {
+        socket: SocketId,
+        frame: Vec<u8>,
+    },
     /// Close normally, after what was sent before. The room has forgotten the socket already.
-    Close { socket: SocketId },
+    Close {
+        socket: SocketId,
+    },
     Media(Command),
     Notice(Notice),
 }
@@ -132,25 +139,69 @@ pub enum Effect {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {
     /// A signalling socket is there; media is not yet.
-    Joined { identity: Identity, participant: ParticipantSid },
+    Joined {
+        identity: Identity,
+        participant: ParticipantSid,
+    },
     /// Media is connected.
-    Active { identity: Identity, participant: ParticipantSid },
+    Active {
+        identity: Identity,
+        participant: ParticipantSid,
+    },
     /// The socket is gone; the participant is kept for a resume.
-    Disconnected { identity: Identity, participant: ParticipantSid },
+    Disconnected {
+        identity: Identity,
+        participant: ParticipantSid,
+    },
     /// The same participant with a new socket.
-    Resumed { identity: Identity, participant: ParticipantSid },
+    Resumed {
+        identity: Identity,
+        participant: ParticipantSid,
+    },
     /// Not a participant any more. Not told when a newer connection of the same identity took over.
-    Left { identity: Identity, participant: ParticipantSid, reason: LeaveReason },
-    TrackPublished { identity: Identity, track: TrackSid, source: Source, muted: bool },
-    TrackUnpublished { identity: Identity, track: TrackSid, source: Source },
-    TrackMuted { identity: Identity, track: TrackSid, source: Source, muted: bool },
+    Left {
+        identity: Identity,
+        participant: ParticipantSid,
+        reason: LeaveReason,
+    },
+    TrackPublished {
+        identity: Identity,
+        track: TrackSid,
+        source: Source,
+        muted: bool,
+    },
+    TrackUnpublished {
+        identity: Identity,
+        track: TrackSid,
+        source: Source,
+    },
+    TrackMuted {
+        identity: Identity,
+        track: TrackSid,
+        source: Source,
+        muted: bool,
+    },
     /// Changes only.
-    Speakers { changed: Vec<SpeakerLevel> },
-    Quality { identity: Identity, quality: ConnectionQuality, loss_percent: u8, rtt_ms: u32 },
+    Speakers {
+        changed: Vec<SpeakerLevel>,
+    },
+    Quality {
+        identity: Identity,
+        quality: ConnectionQuality,
+        loss_percent: u8,
+        rtt_ms: u32,
+    },
     /// A chat message of an SDK participant. Nobody has received it: the lesson decides.
-    Chat { identity: Identity, text: Pii<String>, to: ChatTo },
+    Chat {
+        identity: Identity,
+        text: Pii<String>,
+        to: ChatTo,
+    },
     /// Somebody tried what the rules forbid; nothing was passed on.
-    Refused { identity: Identity, rule: crate::policy::Rule },
+    Refused {
+        identity: Identity,
+        rule: crate::policy::Rule,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]

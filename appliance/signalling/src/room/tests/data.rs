@@ -64,22 +64,24 @@ fn trailer() -> Value {
 
 /// Who was sent something, and whom it was from.
 fn delivered(stage: &mut Stage) -> Vec<(Vec<ParticipantSid>, String)> {
-    let sent = std::mem::take(&mut stage.commands).into_iter().filter_map(|command| match command {
-        Command::SendData { to, bytes, .. } => {
-            let packet = client::read_data_packet(&bytes).expect("own packet");
-            assert!(packet.destination_identities.is_empty());
-            Some((to, packet.participant_identity))
-        }
-        _ => None,
-    });
+    let sent =
+        std::mem::take(&mut stage.commands).into_iter().filter_map(|command| match command {
+            Command::SendData { to, bytes, .. } => {
+                let packet = client::read_data_packet(&bytes).expect("own packet");
+                assert!(packet.destination_identities.is_empty());
+                Some((to, packet.participant_identity))
+            }
+            _ => None,
+        });
     sent.collect()
 }
 
 fn rules(stage: &mut Stage) -> Vec<Rule> {
-    let refused = std::mem::take(&mut stage.notices).into_iter().filter_map(|notice| match notice {
-        Notice::Refused { rule, .. } => Some(rule),
-        _ => None,
-    });
+    let refused =
+        std::mem::take(&mut stage.notices).into_iter().filter_map(|notice| match notice {
+            Notice::Refused { rule, .. } => Some(rule),
+            _ => None,
+        });
     refused.collect()
 }
 
@@ -100,7 +102,9 @@ fn a_packet_is_from_whom_we_know_it_to_be() {
 #[test]
 fn no_kind_of_packet_carries_a_private_word_between_students() {
     let rpc = || Value::RpcRequest(proto::RpcRequest { id: "1".to_owned(), ..Default::default() });
-    let chat = || Value::ChatMessage(proto::ChatMessage { message: "psst".to_owned(), ..Default::default() });
+    let chat = || {
+        Value::ChatMessage(proto::ChatMessage { message: "psst".to_owned(), ..Default::default() })
+    };
     let values: Vec<(Value, Rule)> = vec![
         (user("reaction"), Rule::PrivateToStudent),
         (rpc(), Rule::PrivateToStudent),
@@ -130,10 +134,8 @@ fn no_kind_of_packet_carries_a_private_word_between_students() {
 #[allow(deprecated, reason = "old ways to name a receiver are ways round the rule")]
 fn the_deprecated_destinations_are_no_way_round_the_rule() {
     let (mut stage, [_, first, second]) = class();
-    let by_sid = proto::UserPacket {
-        destination_sids: vec![second.sid.to_string()],
-        ..Default::default()
-    };
+    let by_sid =
+        proto::UserPacket { destination_sids: vec![second.sid.to_string()], ..Default::default() };
     let by_identity =
         proto::UserPacket { destination_identities: vec!["p3".to_owned()], ..Default::default() };
     for mut packet in [by_sid, by_identity] {
@@ -207,7 +209,8 @@ fn a_participant_without_the_permission_sends_nothing() {
 #[test]
 fn a_reliable_packet_is_taken_once_and_keeps_its_number() {
     let (mut stage, [teacher, ..]) = class();
-    let mut packet = proto::DataPacket { value: Some(user("any")), sequence: 5, ..Default::default() };
+    let mut packet =
+        proto::DataPacket { value: Some(user("any")), sequence: 5, ..Default::default() };
     let mut numbers = Vec::new();
     for sequence in [5, 5, 4, 6] {
         packet.sequence = sequence;

@@ -3,6 +3,7 @@
 use belfry_media_api::{Command, Event, Speaker};
 use belfry_model::{LessonRole, Pii};
 use livekit_protocol as proto;
+use livekit_protocol::data_packet::Value;
 use livekit_protocol::leave_request::Action;
 use livekit_protocol::request_response::Reason;
 use livekit_protocol::signal_request::Message as Asked;
@@ -136,10 +137,8 @@ fn new_media_brings_everybody_back_and_the_end_nobody() {
         (RoomControl::End, proto::DisconnectReason::RoomDeleted, Action::Disconnect),
     ] {
         let mut stage = Stage::new();
-        let clients = [
-            stage.arrive("p1", LessonRole::Teacher),
-            stage.arrive("p2", LessonRole::Student),
-        ];
+        let clients =
+            [stage.arrive("p1", LessonRole::Teacher), stage.arrive("p2", LessonRole::Student)];
         stage.clear();
         stage.control(control);
         for client in &clients {
@@ -217,11 +216,14 @@ fn an_ok_is_not_said_to_clients_that_do_not_know_it() {
     let old = Query { protocol: 13, ..Query::default() };
     let teacher = stage.join_with(super::grants("p1", LessonRole::Teacher), old);
     stage.clear();
-    stage.ask(&teacher, Asked::UpdateMetadata(proto::UpdateParticipantMetadata {
-        metadata: "x".to_owned(),
-        request_id: 1,
-        ..Default::default()
-    }));
+    stage.ask(
+        &teacher,
+        Asked::UpdateMetadata(proto::UpdateParticipantMetadata {
+            metadata: "x".to_owned(),
+            request_id: 1,
+            ..Default::default()
+        }),
+    );
     assert!(refusals(&stage.take(&teacher)).is_empty());
 }
 
@@ -237,12 +239,11 @@ fn chat_of_the_lesson_reaches_native_clients_as_a_text_stream() {
         at: stage.now,
         to: None,
     });
-    use proto::data_packet::Value;
     let mut text = Vec::new();
     let mut kinds = Vec::new();
     for command in &stage.commands {
         let Command::SendData { to, bytes, .. } = command else { panic!("{command:?}") };
-        assert_eq!(*to, [teacher.sid.clone()], "not back to who wrote it");
+        assert_eq!(*to, std::slice::from_ref(&teacher.sid), "not back to who wrote it");
         let packet = client::read_data_packet(bytes).expect("own packet");
         assert_eq!(packet.participant_identity, "p2");
         match packet.value.expect("set") {

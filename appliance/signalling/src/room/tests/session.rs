@@ -58,10 +58,11 @@ fn others_are_told_of_an_arrival_and_the_arrival_of_the_others() {
 fn a_participant_is_active_when_its_media_is() {
     let mut stage = Stage::new();
     let first = stage.arrive("p1", LessonRole::Teacher);
-    assert!(stage.notices.contains(&Notice::Active {
-        identity: "p1".into(),
-        participant: first.sid.clone()
-    }));
+    assert!(
+        stage
+            .notices
+            .contains(&Notice::Active { identity: "p1".into(), participant: first.sid.clone() })
+    );
     assert_eq!(updates(&stage.take(&first)).last().expect("told").state(), State::Active);
 }
 
@@ -79,9 +80,9 @@ fn a_hidden_participant_is_nobody_to_the_others() {
     let messages = stage.take(&second);
     assert_eq!(join_of(&messages).other_participants.len(), 1);
     stage.ask(&hidden, Asked::Leave(proto::LeaveRequest::default()));
-    assert!(stage.take(&first).iter().all(|message| updates(std::slice::from_ref(message))
-        .iter()
-        .all(|info| info.identity == "p2")));
+    assert!(stage.take(&first).iter().all(|message| {
+        updates(std::slice::from_ref(message)).iter().all(|info| info.identity == "p2")
+    }));
 }
 
 #[test]
@@ -128,7 +129,8 @@ fn a_resumed_socket_hears_reconnect_first_and_then_all_participants() {
     assert!(!reconnect.ice_servers.is_empty());
     assert!(reconnect.server_info.is_some());
     let told = updates(&messages);
-    let state_of = |sid: &str| told.iter().find(|info| info.sid == sid).map(proto::ParticipantInfo::state);
+    let state_of =
+        |sid: &str| told.iter().find(|info| info.sid == sid).map(proto::ParticipantInfo::state);
     assert_eq!(state_of(teacher.sid.as_str()), Some(State::Active));
     assert_eq!(state_of(student.sid.as_str()), Some(State::Active), "itself included");
     assert_eq!(state_of(third.sid.as_str()), Some(State::Disconnected));
@@ -158,7 +160,10 @@ fn an_offer_that_the_broken_socket_swallowed_is_sent_again_and_ice_restarted_aft
     assert_eq!((offer.id, offer.mid_to_track_id["0"].as_str()), (4, "TR_1"));
     assert!(stage.commands.is_empty());
     // Native clients answer 0, the latest.
-    stage.ask(&back, Asked::Answer(proto::SessionDescription { sdp: "v=0".to_owned(), ..Default::default() }));
+    stage.ask(
+        &back,
+        Asked::Answer(proto::SessionDescription { sdp: "v=0".to_owned(), ..Default::default() }),
+    );
     assert!(matches!(
         &stage.commands[..],
         [Command::SubscriberAnswer { offer_id: 0, .. }, Command::RestartSubscriber { .. }]

@@ -71,11 +71,12 @@ fn firefox_tracks_are_matched_by_order_and_kind() {
     stage.ask(&client, Asked::AddTrack(add_track("{cam}", CAM)));
     stage.ask(&client, Asked::AddTrack(add_track("{mic}", MIC)));
     stage.ask(&client, Asked::AddTrack(add_track("{screen}", SCREEN)));
-    let sections =
-        vec![section("{1}", MIC), section("{2}", CAM), section("{3}", SCREEN)];
+    let sections = vec![section("{1}", MIC), section("{2}", CAM), section("{3}", SCREEN)];
     answer(&mut stage, &client, sections);
-    let by_mid: Vec<_> =
-        published(&stage).into_iter().map(|(mid, sid)| (mid, sid.as_str()[..5].to_owned())).collect();
+    let by_mid: Vec<_> = published(&stage)
+        .into_iter()
+        .map(|(mid, sid)| (mid, sid.as_str()[..5].to_owned()))
+        .collect();
     for pair in [("mid-{1}", "TR_AM"), ("mid-{2}", "TR_VC"), ("mid-{3}", "TR_VS")] {
         assert!(by_mid.contains(&(pair.0.to_owned(), pair.1.to_owned())), "{by_mid:?}");
     }
@@ -132,8 +133,12 @@ fn layers_are_sorted_by_quality_whatever_their_order() {
         Command::Publish { publication, .. } => Some(publication),
         _ => None,
     });
-    let widths: Vec<_> =
-        publication.expect("published").layers.iter().map(|layer| (layer.quality, layer.width)).collect();
+    let widths: Vec<_> = publication
+        .expect("published")
+        .layers
+        .iter()
+        .map(|layer| (layer.quality, layer.width))
+        .collect();
     assert_eq!(widths, [(Quality::Low, 320), (Quality::Medium, 640)]);
     let own = updates(&stage.take(&client));
     let rids: Vec<_> = own.last().expect("told").tracks[0].codecs[0]
@@ -220,11 +225,14 @@ fn a_subscription_to_an_unknown_track_is_answered() {
     let mut stage = Stage::new();
     let student = stage.arrive("p2", LessonRole::Student);
     stage.clear();
-    stage.ask(&student, Asked::Subscription(proto::UpdateSubscription {
-        track_sids: vec!["TR_none".to_owned()],
-        subscribe: true,
-        ..Default::default()
-    }));
+    stage.ask(
+        &student,
+        Asked::Subscription(proto::UpdateSubscription {
+            track_sids: vec!["TR_none".to_owned()],
+            subscribe: true,
+            ..Default::default()
+        }),
+    );
     assert!(matches!(
         &stage.take(&student)[..],
         [Message::SubscriptionResponse(response)]
@@ -354,11 +362,14 @@ fn data_tracks_are_refused_so_that_callers_do_not_hang() {
     let mut stage = Stage::new();
     let client = stage.join("p1", LessonRole::Teacher);
     stage.clear();
-    stage.ask(&client, Asked::PublishDataTrackRequest(proto::PublishDataTrackRequest {
-        pub_handle: 1,
-        name: "x".to_owned(),
-        ..Default::default()
-    }));
+    stage.ask(
+        &client,
+        Asked::PublishDataTrackRequest(proto::PublishDataTrackRequest {
+            pub_handle: 1,
+            name: "x".to_owned(),
+            ..Default::default()
+        }),
+    );
     assert_eq!(refusals(&stage.take(&client)), [i32::from(Reason::NotAllowed)]);
 }
 
@@ -408,9 +419,12 @@ fn a_student_cannot_choose_who_hears_it_and_a_teacher_can() {
     assert!(stage.take(&second).is_empty());
     // What every browser says on each connect.
     stage.clear();
-    stage.ask(&second, Asked::SubscriptionPermission(proto::SubscriptionPermission {
-        all_participants: true,
-        track_permissions: Vec::new(),
-    }));
+    stage.ask(
+        &second,
+        Asked::SubscriptionPermission(proto::SubscriptionPermission {
+            all_participants: true,
+            track_permissions: Vec::new(),
+        }),
+    );
     assert!(stage.commands.is_empty() && stage.notices.is_empty());
 }
