@@ -96,6 +96,14 @@ impl Outbox {
         }
     }
 
+    /// Takes back all but the first `len` datagrams: what wrote the others failed half-way.
+    pub fn truncate(&mut self, len: usize) {
+        if let Some(first) = self.descriptors.get(len) {
+            self.bytes.truncate(first.start as usize);
+            self.descriptors.truncate(len);
+        }
+    }
+
     /// The datagram at `index`, in the order of writing.
     pub fn get(&self, index: usize) -> Option<(Destination, &[u8])> {
         let descriptor = self.descriptors.get(index)?;
@@ -125,6 +133,8 @@ mod tests {
         let mut outbox = Outbox::with_capacity(2);
         outbox.push(to(1), 3).copy_from_slice(b"abc");
         outbox.push_copy(to(2), b"defg");
+        outbox.push_copy(to(3), b"unwanted");
+        outbox.truncate(2);
         let all: Vec<_> = outbox.iter().collect();
         assert_eq!(all, [(to(1), b"abc".as_slice()), (to(2), b"defg".as_slice())]);
         assert_eq!((outbox.len(), outbox.bytes_len()), (2, 7));

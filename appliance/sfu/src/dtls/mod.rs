@@ -41,8 +41,9 @@ const HANDSHAKE_MTU_BYTES: usize = 1200;
 
 /// The certificate of all connections of this process.
 #[derive(Debug)]
-pub(crate) struct Certificate {
+pub struct Certificate {
     certificate: rtc_dtls::crypto::Certificate,
+    digest: [u8; FINGERPRINT_BYTES],
     fingerprint: String,
 }
 
@@ -52,21 +53,27 @@ pub struct CertificateError(#[source] Error);
 
 impl Certificate {
     /// A fresh self-signed ECDSA P-256 certificate.
-    pub(crate) fn generate() -> Result<Self, CertificateError> {
+    pub fn generate() -> Result<Self, CertificateError> {
         let certificate = rtc_dtls::crypto::Certificate::generate_self_signed(
             [CERTIFICATE_NAME.to_owned()],
             crypto::primitives(),
         )
         .map_err(CertificateError)?;
         let der = certificate.certificate.first().map_or(&[][..], AsRef::as_ref);
-        let fingerprint = hash(der).iter().fold(String::new(), |mut text, byte| {
+        let digest = hash(der);
+        let fingerprint = digest.iter().fold(String::new(), |mut text, byte| {
             if !text.is_empty() {
                 text.push(':');
             }
             let _infallible = write!(text, "{byte:02X}");
             text
         });
-        Ok(Self { certificate, fingerprint })
+        Ok(Self { certificate, digest, fingerprint })
+    }
+
+    /// SHA-256.
+    pub(crate) fn digest(&self) -> &[u8; FINGERPRINT_BYTES] {
+        &self.digest
     }
 
     /// SHA-256 as in `a=fingerprint` (`AB:CD:...`).
