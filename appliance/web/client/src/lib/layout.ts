@@ -82,7 +82,11 @@ export function seenBy({ self, role, layout, people, pinned }: Looking): Seen {
     return { mode, stage: teachers[0] ?? null, page: null, tiles };
   }
   if (mode === 'spotlight') return onStage(led ? led.spotlight : layout.spotlight, led?.page ?? null);
-  return led ? onStage(null, led.page) : onStage(pinned, null);
+  if (led) return onStage(null, led.page);
+  // Without a leader everybody finds their own picture on the first page, after the teachers.
+  const rank = (one: Participant) => (leads(one.role) ? 0 : one.identity === self ? 1 : 2);
+  const tiles = [...people].sort((a, b) => rank(a) - rank(b)).map((one) => one.identity);
+  return { ...onStage(pinned, null), tiles };
 }
 
 export interface VideoChoice {
@@ -107,6 +111,15 @@ export function videosToShow(choice: VideoChoice): Set<Identity> {
     if (possible.has(identity)) chosen.add(identity);
   }
   return chosen;
+}
+
+const TINTS = 6;
+
+/** A ground for the tile that stays the same for the same person. */
+export function tintOf(identity: Identity): number {
+  let sum = 0;
+  for (const letter of identity) sum = (sum * 31 + (letter.codePointAt(0) ?? 0)) % 9973;
+  return sum % TINTS;
 }
 
 /** One or two letters for a tile without a picture. */

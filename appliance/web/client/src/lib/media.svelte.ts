@@ -55,8 +55,8 @@ export class LessonMedia {
   private ended = false;
   private refreshing = false;
   /** What the person wants to give; it outlives a line that had to be made anew. */
-  private wanted = { microphone: false, camera: false };
-  private published = false;
+  private wanted = $state({ microphone: false, camera: false });
+  private published = $state(false);
 
   constructor(private readonly own: OwnMedia) {
     this.room = new Room({
@@ -89,11 +89,11 @@ export class LessonMedia {
   }
 
   get microphoneOn(): boolean {
-    return this.people.get(this.self)?.microphoneOn ?? false;
+    return this.published ? (this.people.get(this.self)?.microphoneOn ?? false) : this.wanted.microphone;
   }
 
   get cameraOn(): boolean {
-    return this.people.get(this.self)?.cameraOn ?? false;
+    return this.published ? (this.people.get(this.self)?.cameraOn ?? false) : this.wanted.camera;
   }
 
   get self(): Identity {
@@ -102,6 +102,22 @@ export class LessonMedia {
 
   /** Turns the microphone or camera on or off. False: the device could not be opened. */
   async turn(kind: 'microphone' | 'camera', on: boolean): Promise<boolean> {
+    // Without a line it is a wish: the device opens or closes now, the line gets it when it is there.
+    if (!this.published) return this.wish(kind, on);
+    return this.give(kind, on);
+  }
+
+  private async wish(kind: 'microphone' | 'camera', on: boolean): Promise<boolean> {
+    this.wanted[kind] = on;
+    if (kind === 'microphone') {
+      if (!on) this.own.closeMicrophone();
+      return !on || (await this.own.openMicrophone()) !== null;
+    }
+    if (!on) this.own.closeCamera();
+    return !on || (await this.own.openCamera()) !== null;
+  }
+
+  private async give(kind: 'microphone' | 'camera', on: boolean): Promise<boolean> {
     const source = kind === 'microphone' ? Track.Source.Microphone : Track.Source.Camera;
     const publication = this.room.localParticipant.getTrackPublication(source);
     if (publication) {
@@ -157,7 +173,7 @@ export class LessonMedia {
   /** What the person had open, in the device check or before the line was lost. */
   private async publishWanted(): Promise<void> {
     const kinds = (['microphone', 'camera'] as const).filter((kind) => this.wanted[kind]);
-    await Promise.allSettled(kinds.map((kind) => this.turn(kind, true)));
+    await Promise.allSettled(kinds.map((kind) => this.give(kind, true)));
     this.published = true;
   }
 

@@ -59,7 +59,10 @@ export class LessonView {
 
   private shown: Identity[] = [];
   readonly videos: Set<Identity> = $derived.by(() => {
-    const on = (identity: Identity) => this.lesson.media.people.get(identity)?.cameraOn ?? false;
+    const self = this.lesson.snapshot?.you.identity;
+    const { media } = this.lesson;
+    const on = (identity: Identity) =>
+      identity === self ? media.cameraOn : (media.people.get(identity)?.cameraOn ?? false);
     const candidates = [...(this.stage ? [this.stage] : []), ...this.onPage].filter(on);
     const teachers = this.lesson.people.filter((one) => leads(one.role)).map((one) => one.identity);
     const chosen = videosToShow({
