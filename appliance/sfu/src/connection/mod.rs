@@ -151,11 +151,6 @@ impl Connection {
         self.ice.pwd()
     }
 
-    /// SHA-256 of the certificate, as in `a=fingerprint:sha-256` (`AB:CD:...`).
-    pub(crate) fn fingerprint(&self) -> &str {
-        self.dtls.certificate().fingerprint()
-    }
-
     pub(crate) fn state(&self) -> State {
         self.state
     }

@@ -5,7 +5,7 @@
 
 mod hello;
 
-use std::{fmt::Write as _, net::SocketAddr, sync::Arc, time::Instant};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::BytesMut;
@@ -44,7 +44,6 @@ const HANDSHAKE_MTU_BYTES: usize = 1200;
 pub struct Certificate {
     certificate: rtc_dtls::crypto::Certificate,
     digest: [u8; FINGERPRINT_BYTES],
-    fingerprint: String,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -59,26 +58,13 @@ impl Certificate {
             crypto::primitives(),
         )
         .map_err(CertificateError)?;
-        let der = certificate.certificate.first().map_or(&[][..], AsRef::as_ref);
-        let digest = hash(der);
-        let fingerprint = digest.iter().fold(String::new(), |mut text, byte| {
-            if !text.is_empty() {
-                text.push(':');
-            }
-            let _infallible = write!(text, "{byte:02X}");
-            text
-        });
-        Ok(Self { certificate, digest, fingerprint })
+        let digest = hash(certificate.certificate.first().map_or(&[][..], AsRef::as_ref));
+        Ok(Self { certificate, digest })
     }
 
-    /// SHA-256.
+    /// SHA-256 of the certificate: the fingerprint of every session description.
     pub(crate) fn digest(&self) -> &[u8; FINGERPRINT_BYTES] {
         &self.digest
-    }
-
-    /// SHA-256 as in `a=fingerprint` (`AB:CD:...`).
-    pub(crate) fn fingerprint(&self) -> &str {
-        &self.fingerprint
     }
 }
 
@@ -138,10 +124,6 @@ impl Dtls {
             established: false,
             over: false,
         }
-    }
-
-    pub(crate) fn certificate(&self) -> &Certificate {
-        &self.certificate
     }
 
     pub(crate) fn is_established(&self) -> bool {

@@ -1,0 +1,205 @@
+//! One shard: a thread with its sockets and its `Sfu`. It sleeps until a datagram, a command or a
+//! deadline, works a batch off and sends what that made.
+//!
+//! **Invariant:** nothing on this thread waits for another thread, a file or a full socket.
+
+use std::{
+    net::{SocketAddr, UdpSocket},
+    os::fd::AsRawFd,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, TryRecvError},
+    },
+    time::{Duration, Instant},
+};
+
+use belfry_media_api::{Command, Event};
+use belfry_sfu::{Sfu, outbox::Outbox};
+
+use crate::{
+    batch,
+    local::Locals,
+    ring::{Demux, Strayed},
+    sys::{Datagrams, RECEIVE_BATCH_MAX, Sender, Sent, Waker, wait},
+};
+
+/// Even an idle shard shows that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Batches taken from one socket before the others, and what was made of them, get their turn.
+const BATCHES_IN_A_ROW_MAX: usize = 4;
+const COMMANDS_IN_A_ROW_MAX: usize = 256;
+/// Datagrams that a batch makes before they are sent: a packet to each of a full room, a few times.
+const OUTBOX_DATAGRAMS: usize = 1_024;
+
+/// Takes the events of all shards. Called on the shard's thread: it must not wait.
+pub type Report = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// What a shard is made of, apart from its `Sfu`, which is made on its thread.
+pub(crate) struct Parts {
+    pub(crate) sockets: Vec<UdpSocket>,
+    pub(crate) waker: Waker,
+    pub(crate) commands: Receiver<Command>,
+    pub(crate) strayed: Receiver<Strayed>,
+    pub(crate) demux: Demux,
+    pub(crate) heartbeat: Arc<AtomicU64>,
+    pub(crate) report: Report,
+}
+
+struct Shard {
+    sfu: Sfu,
+    parts: Parts,
+    senders: Vec<Sender>,
+    locals: Locals,
+    outbox: Outbox,
+    order: Vec<u32>,
+    sent: Sent,
+    /// Set when the process that gave the commands is gone.
+    orphaned: bool,
+}
+
+/// Runs until the commands end.
+pub(crate) fn run(sfu: Sfu, parts: Parts) {
+    let mut shard = Shard {
+        sfu,
+        senders: parts.sockets.iter().map(Sender::new).collect(),
+        locals: Locals::new(parts.sockets.len()),
+        outbox: Outbox::with_capacity(OUTBOX_DATAGRAMS),
+        order: Vec::with_capacity(OUTBOX_DATAGRAMS),
+        sent: Sent::default(),
+        orphaned: false,
+        parts,
+    };
+    let mut fds = shard.descriptors();
+    let mut datagrams = Datagrams::new();
+    while !shard.orphaned {
+        wait(&mut fds, shard.sleep());
+        if fds.first().is_some_and(|fd| fd.revents != 0) {
+            shard.parts.waker.clear();
+        }
+        shard.take_commands();
+        shard.take_strayed();
+        for (socket, fd) in fds.iter().skip(1).enumerate() {
+            if fd.revents != 0 {
+                shard.take_datagrams(socket, &mut datagrams);
+            }
+        }
+        shard.take_time();
+        shard.flush();
+        shard.parts.heartbeat.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Shard {
+    fn descriptors(&self) -> Vec<libc::pollfd> {
+        let sockets = self.parts.sockets.iter().map(AsRawFd::as_raw_fd);
+        std::iter::once(self.parts.waker.fd())
+            .chain(sockets)
+            .map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 })
+            .collect()
+    }
+
+    fn sleep(&self) -> Duration {
+        let until = self.sfu.deadline().map(|at| at.saturating_duration_since(Instant::now()));
+        until.unwrap_or(HEARTBEAT).min(HEARTBEAT)
+    }
+
+    /// Calls into the `Sfu`. A panic ends the room that was being worked on, and what it had
+    /// written, perhaps not sealed yet, is not sent.
+    fn guarded(&mut self, work: impl FnOnce(&mut Sfu, Instant, &mut Outbox)) {
+        let written = self.outbox.len();
+        let now = Instant::now();
+        let Self { sfu, outbox, .. } = self;
+        if catch_unwind(AssertUnwindSafe(|| work(sfu, now, outbox))).is_err() {
+            self.outbox.truncate(written);
+            let abandoned = catch_unwind(AssertUnwindSafe(|| self.sfu.abandon_room()));
+            if let Ok(Some(room)) = abandoned {
+                tracing::error!(%room, "a room failed inside and was ended");
+            } else {
+                // No room to blame: nothing that the shard holds can be trusted. Its silence makes
+                // the supervisor replace the process.
+                tracing::error!(shard = self.parts.demux.shard(), "a shard failed inside");
+                self.orphaned = true;
+            }
+        }
+    }
+
+    fn take_commands(&mut self) {
+        for _ in 0..COMMANDS_IN_A_ROW_MAX {
+            match self.parts.commands.try_recv() {
+                Ok(command) => self.guarded(|sfu, now, outbox| sfu.command(command, now, outbox)),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => {
+                    self.orphaned = true;
+                    return;
+                }
+            }
+        }
+        // There are more: do not sleep on them.
+        self.parts.waker.wake();
+    }
+
+    fn take_strayed(&mut self) {
+        for _ in 0..RECEIVE_BATCH_MAX {
+            let Ok(mut strayed) = self.parts.strayed.try_recv() else { return };
+            let local = self.locals.index(strayed.socket, strayed.local);
+            self.receive(local, strayed.source, &mut strayed.bytes);
+        }
+        self.parts.waker.wake();
+    }
+
+    fn take_datagrams(&mut self, socket: usize, datagrams: &mut Datagrams) {
+        let Some(own) = self.parts.sockets.get(socket) else { return };
+        let Ok(own) = own.try_clone() else { return };
+        for _ in 0..BATCHES_IN_A_ROW_MAX {
+            let count = datagrams.receive(&own, |datagram| {
+                let (source, local) = (datagram.source, datagram.local);
+                if !self.parts.demux.pass_on(socket, local, source, datagram.bytes) {
+                    let local = self.locals.index(socket, local);
+                    self.receive(local, source, datagram.bytes);
+                }
+            });
+            self.flush();
+            if count < RECEIVE_BATCH_MAX {
+                return;
+            }
+        }
+    }
+
+    fn receive(&mut self, local: u16, source: SocketAddr, bytes: &mut [u8]) {
+        self.guarded(|sfu, now, outbox| sfu.receive(local, source, bytes, now, outbox));
+    }
+
+    fn take_time(&mut self) {
+        if self.sfu.deadline().is_some_and(|at| at <= Instant::now()) {
+            self.guarded(|sfu, now, outbox| sfu.timeout(now, outbox));
+        }
+    }
+
+    /// Sends what waits and tells what happened.
+    fn flush(&mut self) {
+        if !self.outbox.is_empty() {
+            batch::order(&self.outbox, &mut self.order);
+            let sockets = self.parts.sockets.iter().zip(&mut self.senders).enumerate();
+            for (index, (socket, sender)) in sockets {
+                let messages = batch::messages(
+                    &self.outbox,
+                    &self.order,
+                    sender.segments_max(),
+                    index,
+                    |local| self.locals.get(local),
+                );
+                self.sent.add(sender.send(socket, &messages));
+            }
+            self.outbox.clear();
+        }
+        while let Some(mut event) = self.sfu.poll_event() {
+            if let Event::Counters { counters, .. } = &mut event {
+                counters.send_failed = self.sent.failed;
+                counters.refused += self.parts.demux.lost;
+            }
+            (self.parts.report)(event);
+        }
+    }
+}
