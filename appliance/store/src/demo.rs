@@ -110,6 +110,7 @@ fn seed(
             role: person.role,
             password_hash,
             must_change: false,
+            disabled: false,
         };
         people.push((person, insert_person(tx, &new, now)?));
     }

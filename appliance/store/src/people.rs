@@ -32,6 +32,8 @@ pub struct NewPerson {
     /// In PHC string form.
     pub password_hash: String,
     pub must_change: bool,
+    /// An account may begin its life disabled, until its creation is recorded.
+    pub disabled: bool,
 }
 
 /// What an edit of an account may change.
@@ -235,8 +237,8 @@ pub(crate) fn insert_person(
 ) -> Result<PersonId, Error> {
     let district = district_of(tx, new.school)?;
     tx.prepare_cached(
-        "INSERT INTO person (district_id, school_id, username, name, role, password_hash, must_change, created_at, changed_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
+        "INSERT INTO person (district_id, school_id, username, name, role, password_hash, must_change, disabled, created_at, changed_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
     )
     .and_then(|mut statement| {
         statement.execute(params![
@@ -247,6 +249,7 @@ pub(crate) fn insert_person(
             new.role.as_str(),
             new.password_hash,
             new.must_change,
+            new.disabled,
             now.0
         ])
     })
@@ -316,6 +319,7 @@ pub(crate) mod tests {
             role,
             password_hash: "$argon2id$...".to_owned(),
             must_change: true,
+            disabled: false,
         }
     }
 
@@ -351,6 +355,7 @@ pub(crate) mod tests {
         let signed_in = |byte: u8| SessionRow {
             token_hash: [byte; 32],
             holder: Holder::Person(kim),
+            district: belfry_model::DistrictId(1),
             school,
             created_at: NOW,
             seen_at: NOW,

@@ -1,11 +1,10 @@
 //! Signed-in sessions, by the hash of their token only, and the sign-in throttle.
 
-use belfry_model::{Identity, LessonId, PersonId, Pii, SchoolId, Timestamp};
+use belfry_model::{DistrictId, Identity, LessonId, PersonId, Pii, SchoolId, Timestamp};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use crate::error::Error;
 use crate::people::{Person, person_in};
-use crate::schools::district_of;
 use crate::writer::Store;
 
 /// Whose session it is.
@@ -25,6 +24,7 @@ pub struct SessionRow {
     /// SHA-256 of the token.
     pub token_hash: [u8; 32],
     pub holder: Holder,
+    pub district: DistrictId,
     pub school: SchoolId,
     pub created_at: Timestamp,
     /// Kept to a minute or so: not every request is a write.
@@ -57,7 +57,7 @@ impl Store {
             let found = tx
                 .prepare_cached(
                     "SELECT token_hash, person_id, lesson_id, guest_identity, guest_name, school_id,
-                            created_at, seen_at, expires_at, stepped_up_at
+                            created_at, seen_at, expires_at, stepped_up_at, district_id
                      FROM session WHERE token_hash = ?1",
                 )
                 .and_then(|mut statement| statement.query_row([token_hash], session).optional())
@@ -175,7 +175,6 @@ pub(crate) fn end_all(tx: &Transaction<'_>, person: PersonId) -> Result<u64, Err
 }
 
 fn insert(tx: &Transaction<'_>, session: &SessionRow) -> Result<(), Error> {
-    let district = district_of(tx, session.school)?;
     let (person, lesson, identity, name) = match &session.holder {
         Holder::Person(id) => (Some(id.0), None, None, None),
         Holder::Guest { lesson, identity, name } => {
@@ -190,7 +189,7 @@ fn insert(tx: &Transaction<'_>, session: &SessionRow) -> Result<(), Error> {
     .and_then(|mut statement| {
         statement.execute(params![
             session.token_hash,
-            district.0,
+            session.district.0,
             session.school.0,
             person,
             lesson,
@@ -218,6 +217,7 @@ fn session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
     Ok(SessionRow {
         token_hash: row.get(0)?,
         holder,
+        district: DistrictId(row.get(10)?),
         school: SchoolId(row.get(5)?),
         created_at: Timestamp(row.get(6)?),
         seen_at: Timestamp(row.get(7)?),
@@ -279,6 +279,7 @@ mod tests {
                 identity: Identity::from("gabc"),
                 name: Pii::new("Grandma".to_owned()),
             },
+            district: belfry_model::DistrictId(1),
             school,
             created_at: NOW,
             seen_at: NOW,
