@@ -56,7 +56,8 @@ mod tests {
         assert_eq!(locals.index(1, address), index);
         assert_ne!(locals.index(0, address), index);
         assert_eq!(locals.get(index), Some((1, address)));
-        assert_eq!(locals.get(locals.index(1, None)), Some((1, None)));
+        let unknown = locals.index(1, None);
+        assert_eq!(locals.get(unknown), Some((1, None)));
         assert_eq!(locals.get(999), None);
     }
 }

@@ -43,7 +43,7 @@ impl Sent {
 /// Sends; remembers whether the kernel and the device segment.
 #[derive(Debug)]
 pub(crate) struct Sender {
-    segments: bool,
+    pub(super) segments: bool,
 }
 
 struct Slot {
