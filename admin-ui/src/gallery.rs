@@ -138,11 +138,7 @@ fn home() -> Home {
 }
 
 fn role_choices() -> Vec<Choice> {
-    vec![
-        Choice::new("", "All roles"),
-        Choice::new("teacher", "Teacher"),
-        Choice::new("student", "Student"),
-    ]
+    vec![Choice::new("teacher", "Teacher"), Choice::new("student", "Student")]
 }
 
 fn people(any: bool) -> People {
@@ -174,7 +170,6 @@ fn people(any: bool) -> People {
             ..shell(Section::People, "People", Vec::new())
         },
         search: Field::new("q", "Name or user name", Control::Search).optional(),
-        role: Field::new("role", "Role", Control::Select(role_choices())),
         filtered: !any,
         rows: if any { rows } else { Vec::new() },
         pager: Pager {

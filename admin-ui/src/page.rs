@@ -113,7 +113,6 @@ pub struct Status {
 pub struct People {
     pub frame: Frame,
     pub search: Field,
-    pub role: Field,
     /// Something was searched for.
     pub filtered: bool,
     pub rows: Vec<PersonRow>,

@@ -1,6 +1,5 @@
 # What the pages say after something was done, and what is wrong with an entry.
 
-done-person-added = The account was added.
 done-person-saved = Saved.
 done-person-disabled = The account is switched off and signed out everywhere.
 done-person-enabled = The account is switched on.
@@ -16,7 +15,8 @@ done-password-changed = Your password was changed. Other devices have been signe
 error-name-empty = Enter a name.
 error-name-long = The name is too long. Use at most { $max } characters.
 error-username-empty = Enter a user name.
-error-username-form = Use only letters, digits, dots, hyphens and underscores, and at most { $max } of them.
+error-username-form = Use only letters, digits and the marks . _ - @ + in a user name, and at most { $max } of them.
+error-name-form = The name has a character that nobody can see. Type it again instead of pasting it.
 error-username-taken = This user name is taken. Choose another one.
 error-role = Choose a role from the list.
 error-last-admin = This is the last administrator who can sign in. Make somebody else an administrator first.
@@ -31,7 +31,9 @@ error-slot-time = Enter a time such as 09:45.
 error-slot-order = The end must be after the start.
 error-slot-taken = The class meets at that time already.
 error-password-short = The password is too short. Use at least { $min } characters.
-error-password-long = The password is too long. Use at most { $max } characters.
-error-password-like-name = The password is too much like your name. Choose something else.
+error-password-like-name = The password contains your user name. Choose something else.
+error-password-long = The password is too long. Use fewer than 500 characters.
+error-password-common = This is one of the passwords that everybody tries first. Choose something else.
+error-password-monotonous = The password repeats the same few characters. Mix in others.
 error-password-same = This is the password of before. Choose a new one.
 error-form = Some entries need your attention. Nothing has been saved yet.

@@ -40,7 +40,6 @@ sign-in-throttled = { $seconds ->
     [one] Too many attempts. Wait one second, then try again.
    *[other] Too many attempts. Wait { $seconds } seconds, then try again.
 }
-sign-in-disabled = This account is switched off. Ask your school's administrator.
 
 step-up-title = Confirm that it is you
 step-up-intro = What you are about to do changes other people's access or the whole appliance. Enter your password again; it counts for ten minutes.
@@ -99,13 +98,12 @@ pager-record = Entries { $from } to { $to }
 people-add = Add a person
 people-search = Name or user name
 people-search-go = Search
-people-role-all = All roles
 people-none = There are no accounts yet. Add the first one.
-people-none-found = Nobody found. Try fewer letters, or all roles.
+people-none-found = Nobody found. Try fewer letters.
 person-name = Name
 person-name-help = As it is shown in lessons.
 person-username = User name
-person-username-help = For signing in. Letters, digits, dots, hyphens and underscores.
+person-username-help = For signing in. Letters, digits and the marks . _ - @ +
 person-role = Role
 person-role-help = Administrators run the appliance, teachers hold lessons, students take part.
 person-state = Account
@@ -180,7 +178,8 @@ record-refused = Refused
 record-actor-person = Person { $id }
 record-actor-appliance = Appliance
 record-actor-nobody = Not signed in
-record-actor-participant = Participant
+record-actor-guest = Guest { $id }
+record-actor-console = Console
 
 cert-this = This appliance's certificate
 cert-names = Names and addresses
@@ -203,3 +202,18 @@ cert-guide-windows-text = Group Policy: Computer Configuration, Windows Settings
     Intune: a trusted certificate profile with root.cer, for the computer's root store.
 cert-guide-firefox = Firefox
 cert-guide-firefox-text = Set the policy Certificates, ImportEnterpriseRoots to true, or list root.pem under Certificates, Install in policies.json.
+
+date = { $day } { $month ->
+    [1] January
+    [2] February
+    [3] March
+    [4] April
+    [5] May
+    [6] June
+    [7] July
+    [8] August
+    [9] September
+    [10] October
+    [11] November
+   *[12] December
+} { $year }

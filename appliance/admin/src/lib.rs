@@ -1,1 +1,252 @@
-//! Handlers of the admin and sign-in pages.
+//! Handlers of the sign-in and admin pages.
+//!
+//! **Invariant:** no markup here: a handler fills a view struct of `belfry-admin-ui`.
+//! **Invariant:** whatever changes something is recorded before it is done; a refused entry comes
+//! back with what was entered and a sentence that says what to do.
+
+mod asset;
+mod certificate;
+mod classes;
+mod home;
+mod people;
+mod reader;
+mod record;
+mod sign_in;
+mod when;
+
+use std::fmt;
+use std::sync::Arc;
+
+use belfry_admin_ui::{say, say_with};
+use belfry_http::{Access, Caller, Declared, Draft, EventKind, Problem, Routes, no_audit};
+use belfry_identity::{Identity, SignedIn};
+use belfry_ledger::Ledger;
+use belfry_model::Role;
+use belfry_model::limits::NAME_CHARS_MAX;
+use belfry_store::Store;
+use http::Method;
+
+pub use certificate::Trust;
+
+/// What goes on right now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Live {
+    pub lessons: u64,
+    pub participants: u64,
+}
+
+/// What the handlers need of the appliance. Cheap to clone.
+#[derive(Clone)]
+pub struct Admin {
+    pub store: Store,
+    pub identity: Identity,
+    pub ledger: Ledger,
+    /// Asked whenever a page shows it.
+    pub live: Arc<dyn Fn() -> Live + Send + Sync>,
+    /// Asked whenever a page shows it: certificates are renewed while we run.
+    pub trust: Arc<dyn Fn() -> Trust + Send + Sync>,
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").finish_non_exhaustive()
+    }
+}
+
+const ADMIN: Access = Access::roles(&[Role::Admin]);
+
+/// Every route of this crate.
+pub fn routes() -> Routes<Admin> {
+    class_routes(people_routes(sign_in_routes(page_routes(Routes::new()))))
+}
+
+fn page_routes(routes: Routes<Admin>) -> Routes<Admin> {
+    let shows = no_audit!("shows the appliance's own state, no person's record");
+    routes
+        .add(
+            Draft::asset("/assets/pages/{name}")
+                .access(Access::public("styles and scripts of the sign-in page"))
+                .audit(no_audit!("a static file"))
+                .handle(asset::file),
+        )
+        .add(
+            Draft::page(Method::POST, "/theme")
+                .access(Access::public("the sign-in page has colours, too"))
+                .audit(no_audit!("a choice of colours, kept in the browser"))
+                .handle(asset::theme),
+        )
+        .add(Draft::page(Method::GET, "/admin").access(ADMIN).audit(shows).handle(home::show))
+        .add(
+            Draft::page(Method::GET, "/admin/status")
+                .access(ADMIN)
+                .audit(shows)
+                .handle(home::fragment),
+        )
+        .add(
+            Draft::page(Method::GET, "/admin/record")
+                .access(ADMIN)
+                .audit(Declared::Audited(EventKind::RecordRead))
+                .handle(record::show),
+        )
+        .add(
+            Draft::page(Method::GET, "/admin/certificate")
+                .access(ADMIN)
+                .audit(shows)
+                .handle(certificate::show),
+        )
+        .add(
+            Draft::page(Method::GET, "/admin/certificate/root.cer")
+                .access(ADMIN)
+                .audit(no_audit!("a public certificate"))
+                .handle(certificate::root_cer),
+        )
+        .add(
+            Draft::page(Method::GET, "/admin/certificate/root.pem")
+                .access(ADMIN)
+                .audit(no_audit!("a public certificate"))
+                .handle(certificate::root_pem),
+        )
+}
+
+fn sign_in_routes(routes: Routes<Admin>) -> Routes<Admin> {
+    let audited = Declared::Audited;
+    let own = Access::signed_in().before_password();
+    let empty = no_audit!("an empty form");
+    let nobody = Access::public("whoever signs in is not signed in yet");
+    routes
+        .add(Draft::page(Method::GET, "/sign-in").access(nobody).audit(empty).handle(sign_in::form))
+        .add(
+            Draft::page(Method::POST, "/sign-in")
+                .access(nobody)
+                .audit(audited(EventKind::SignedIn))
+                .handle(sign_in::sign_in),
+        )
+        .add(
+            Draft::page(Method::POST, "/sign-out")
+                .access(Access::guest().before_password())
+                .audit(audited(EventKind::SignedOut))
+                .handle(sign_in::sign_out),
+        )
+        .add(
+            Draft::page(Method::GET, "/step-up")
+                .access(own)
+                .audit(empty)
+                .handle(sign_in::step_up_form),
+        )
+        .add(
+            Draft::page(Method::POST, "/step-up")
+                .access(own)
+                .audit(audited(EventKind::SteppedUp))
+                .handle(sign_in::step_up),
+        )
+        .add(
+            Draft::page(Method::GET, "/account/password")
+                .access(own)
+                .audit(empty)
+                .handle(sign_in::password_form),
+        )
+        .add(
+            Draft::page(Method::POST, "/account/password")
+                .access(own)
+                .audit(audited(EventKind::PasswordChanged))
+                .handle(sign_in::password),
+        )
+}
+
+fn people_routes(routes: Routes<Admin>) -> Routes<Admin> {
+    let get = |path| Draft::page(Method::GET, path);
+    // Everything here gives or takes somebody's access.
+    let post = |path, kind| {
+        let access = ADMIN.with_step_up();
+        Draft::page(Method::POST, path).access(access).audit(Declared::Audited(kind))
+    };
+    let lists = no_audit!("an administrator's list of accounts: names and roles only");
+    routes
+        .add(get("/admin/people").access(ADMIN).audit(lists).handle(people::list))
+        .add(
+            get("/admin/people/new")
+                .access(ADMIN.with_step_up())
+                .audit(no_audit!("an empty form"))
+                .handle(people::new),
+        )
+        .add(post("/admin/people/new", EventKind::PersonCreated).handle(people::create))
+        .add(get("/admin/people/{id}").access(ADMIN).audit(lists).handle(people::show))
+        .add(post("/admin/people/{id}", EventKind::PersonChanged).handle(people::change))
+        .add(post("/admin/people/{id}/disable", EventKind::PersonDisabled).handle(people::disable))
+        .add(post("/admin/people/{id}/enable", EventKind::PersonEnabled).handle(people::enable))
+        .add(
+            post("/admin/people/{id}/password", EventKind::PasswordReset)
+                .handle(people::reset_password),
+        )
+}
+
+fn class_routes(routes: Routes<Admin>) -> Routes<Admin> {
+    let get = |path| Draft::page(Method::GET, path).access(ADMIN);
+    let post =
+        |path, kind| Draft::page(Method::POST, path).access(ADMIN).audit(Declared::Audited(kind));
+    let lists = no_audit!("an administrator's list of classes and their members");
+    routes
+        .add(get("/admin/classes").audit(lists).handle(classes::list))
+        .add(get("/admin/classes/new").audit(no_audit!("an empty form")).handle(classes::new))
+        .add(post("/admin/classes/new", EventKind::ClassCreated).handle(classes::create))
+        .add(get("/admin/classes/{id}").audit(lists).handle(classes::show))
+        .add(post("/admin/classes/{id}", EventKind::ClassChanged).handle(classes::change))
+        .add(
+            post("/admin/classes/{id}/teachers", EventKind::EnrolmentAdded)
+                .handle(classes::add_teachers),
+        )
+        .add(
+            post("/admin/classes/{id}/students", EventKind::EnrolmentAdded)
+                .handle(classes::add_students),
+        )
+        .add(
+            post("/admin/classes/{id}/remove", EventKind::EnrolmentRemoved).handle(classes::remove),
+        )
+        .add(
+            post("/admin/classes/{id}/slots", EventKind::TimetableChanged)
+                .handle(classes::add_slot),
+        )
+        .add(
+            post("/admin/classes/{id}/slots/remove", EventKind::TimetableChanged)
+                .handle(classes::remove_slot),
+        )
+}
+
+/// The answer when the database does not do what it should.
+fn store_problem(error: &belfry_store::Error) -> Problem {
+    if error.is_retry() {
+        return Problem::busy();
+    }
+    match error {
+        belfry_store::Error::NotFound { .. } => Problem::not_found(),
+        error => Problem::failed("use the database", error),
+    }
+}
+
+/// The account behind a session that is not a guest's.
+fn signed_in(caller: &Caller) -> Result<&SignedIn, Problem> {
+    caller.signed_in().ok_or_else(Problem::forbidden)
+}
+
+/// The answer when an account cannot be used or changed, and no entry of a form is to blame.
+fn identity_problem(error: &belfry_identity::Error) -> Problem {
+    use belfry_identity::Error;
+    match error {
+        Error::Busy => Problem::busy(),
+        Error::SessionEnded => Problem::sign_in_needed(),
+        Error::NotAllowed => Problem::forbidden(),
+        Error::StepUpNeeded => Problem::step_up_needed(),
+        Error::NoSuchPerson => Problem::not_found(),
+        Error::Ledger(_) => Problem::unavailable(),
+        error => Problem::failed("use an account", error),
+    }
+}
+
+/// What is wrong with a name, if anything.
+fn name_error(name: &str) -> Option<String> {
+    if name.is_empty() {
+        return Some(say("error-name-empty"));
+    }
+    let too_long = name.chars().count() > NAME_CHARS_MAX;
+    too_long.then(|| say_with("error-name-long", &[("max", NAME_CHARS_MAX as u64)]))
+}

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::FromRequestParts;
+use belfry_audit::Event;
 pub use belfry_audit::{Actor, Declared, Detail, EventKind, Scope, no_audit};
-use belfry_audit::{Event, Participant};
 use belfry_ledger::{Ledger, Receipt};
 use http::StatusCode;
 use http::request::Parts;
 
-use crate::caller::{Caller, Who};
+use crate::caller::Caller;
 use crate::gate::now;
 use crate::problem::Problem;
 
@@ -27,14 +27,8 @@ pub struct Audit {
 
 impl Audit {
     pub(crate) fn new(ledger: &Ledger, caller: Option<&Caller>, district: i64) -> Self {
-        let actor = match caller.map(|caller| &caller.who) {
-            None => Actor::Anonymous,
-            Some(Who::Person { person, .. }) => Actor::Person(belfry_audit::Person(person.0)),
-            Some(Who::Guest { identity, .. }) => Actor::Guest(Participant::new(identity.as_str())),
-        };
-        let scope = caller.map_or(Scope::district(district), |caller| {
-            Scope::school(caller.district.0, caller.school.0)
-        });
+        let actor = caller.map_or(Actor::Anonymous, |caller| caller.session().actor());
+        let scope = caller.map_or(Scope::district(district), |caller| caller.session().scope());
         Self { ledger: ledger.clone(), actor, scope, kept: Arc::default() }
     }
 

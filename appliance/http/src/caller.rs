@@ -2,19 +2,19 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
-use belfry_model::{DistrictId, Identity, LessonId, PersonId, Pii, Role, SchoolId, Timestamp};
+use belfry_identity::{Guest, Identity, Session, SignedIn};
+use belfry_model::{
+    DistrictId, Identity as ParticipantIdentity, LessonId, PersonId, Pii, Role, SchoolId, Timestamp,
+};
 use http::request::Parts;
 use http::{HeaderMap, header};
 
 use crate::Problem;
-
-/// The session cookie. The prefix makes browsers hold it to Secure, Path=/ and this host alone.
-pub const SESSION_COOKIE: &str = "__Host-session";
 
 /// The cookie that holds the reader's choice of colours.
 pub const THEME_COOKIE: &str = "__Host-theme";
@@ -29,13 +29,13 @@ pub enum Who {
     },
     /// Somebody without an account, let into one lesson.
     Guest {
-        identity: Identity,
+        identity: ParticipantIdentity,
         lesson: LessonId,
         name: Pii<String>,
     },
 }
 
-/// A resolved session, as handlers see it.
+/// Whoever sent a request with a valid session.
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub who: Who,
@@ -43,28 +43,53 @@ pub struct Caller {
     pub school: SchoolId,
     /// The per-session token that forms and scripts send back.
     pub csrf: String,
-    /// Until when the password counts as freshly proved.
-    pub stepped_up_until: Option<Timestamp>,
     /// The account still has a password that somebody else chose.
     pub must_change_password: bool,
-    /// The raw session token, for ending or rotating this session.
+    /// The raw session token, for asking again whether the session goes on.
     pub token: Pii<String>,
+    session: Arc<Session>,
 }
 
 impl Caller {
-    pub fn role(&self) -> Option<Role> {
-        match &self.who {
-            Who::Person { role, .. } => Some(*role),
-            Who::Guest { .. } => None,
+    fn new(session: Session, token: &str) -> Self {
+        let (who, district, school) = match &session {
+            Session::Person(SignedIn { person, role, name, district, school, .. }) => (
+                Who::Person { person: *person, role: *role, name: name.clone() },
+                *district,
+                *school,
+            ),
+            Session::Guest(Guest { identity, lesson, name, district, school, .. }) => {
+                let (identity, lesson) = (identity.clone(), *lesson);
+                (Who::Guest { identity, lesson, name: name.clone() }, *district, *school)
+            }
+        };
+        Self {
+            who,
+            district,
+            school,
+            csrf: session.csrf().to_owned(),
+            must_change_password: session.person().is_some_and(|person| person.must_change),
+            token: Pii::new(token.to_owned()),
+            session: Arc::new(session),
         }
+    }
+
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The account as whoever owns accounts sees it; `None` for a guest.
+    pub fn signed_in(&self) -> Option<&SignedIn> {
+        self.session.person()
     }
 
     /// The account, if it is one.
     pub fn person(&self) -> Option<PersonId> {
-        match &self.who {
-            Who::Person { person, .. } => Some(*person),
-            Who::Guest { .. } => None,
-        }
+        self.signed_in().map(|person| person.person)
+    }
+
+    pub fn role(&self) -> Option<Role> {
+        self.signed_in().map(|person| person.role)
     }
 
     pub fn name(&self) -> &Pii<String> {
@@ -72,26 +97,43 @@ impl Caller {
             Who::Person { name, .. } | Who::Guest { name, .. } => name,
         }
     }
+
+    pub(crate) fn stepped_up(&self, now: Timestamp) -> bool {
+        self.signed_in().is_some_and(|person| person.stepped_up(now))
+    }
 }
 
-/// Sessions could not be looked up (the database does not answer).
-#[derive(Debug, thiserror::Error)]
-#[error("look up a session")]
-pub struct Unavailable(#[source] pub Box<dyn std::error::Error + Send + Sync>);
-
 /// What [`Sessions::resolve`] returns.
-pub type Resolving<'a> =
-    Pin<Box<dyn Future<Output = Result<Option<Caller>, Unavailable>> + Send + 'a>>;
+pub type Resolving<'a> = Pin<Box<dyn Future<Output = Result<Option<Caller>, Problem>> + Send + 'a>>;
 
-/// Where the gate looks sessions up.
+/// Where sessions are looked up: by the gate, and by whoever holds a socket open for long.
 pub trait Sessions: Send + Sync + 'static {
     /// `None` for a token that is unknown, ended or timed out.
     fn resolve<'a>(&'a self, token: &'a str, now: Timestamp) -> Resolving<'a>;
 }
 
+impl Sessions for Identity {
+    fn resolve<'a>(&'a self, token: &'a str, now: Timestamp) -> Resolving<'a> {
+        Box::pin(async move {
+            match self.session(token, now).await {
+                Ok(session) => Ok(session.map(|session| Caller::new(session, token))),
+                Err(belfry_identity::Error::Busy) => Err(Problem::busy()),
+                Err(error) => Err(Problem::failed("resolve a session", &error)),
+            }
+        })
+    }
+}
+
 /// The address a request came from, set per connection by whoever serves it.
 #[derive(Clone, Debug)]
 pub struct Peer(pub Pii<SocketAddr>);
+
+impl Peer {
+    /// Without the port, as throttles count.
+    pub fn address(&self) -> Pii<IpAddr> {
+        Pii::new(self.0.reveal().ip())
+    }
+}
 
 /// The value of a cookie, if exactly that name was sent.
 pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -108,11 +150,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parts
-            .extensions
-            .get::<Arc<Caller>>()
-            .map(|caller| Caller::clone(caller))
-            .ok_or_else(Problem::sign_in_needed)
+        parts.extensions.get::<Caller>().cloned().ok_or_else(Problem::sign_in_needed)
     }
 }
 
@@ -120,7 +158,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Caller {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
-        Ok(parts.extensions.get::<Arc<Caller>>().map(|caller| Caller::clone(caller)))
+        Ok(parts.extensions.get::<Caller>().cloned())
     }
 }
 

@@ -11,15 +11,15 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use belfry_admin_ui::Theme;
 use belfry_audit::{Detail, Word};
+use belfry_identity::COOKIE_NAME;
 use belfry_ledger::Ledger;
 use belfry_model::{DistrictId, Outside, Timestamp};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
-use subtle::ConstantTimeEq;
 
 use crate::access::Need;
 use crate::audit::{self, Audit};
-use crate::caller::{Caller, SESSION_COOKIE, Sessions, THEME_COOKIE, cookie};
+use crate::caller::{Caller, Sessions, THEME_COOKIE, cookie};
 use crate::form::{FORM, Fields};
 use crate::headers::{self, Kind};
 use crate::origin::{self, Origin};
@@ -144,7 +144,7 @@ async fn admit(post: &Post, request: Request) -> Result<(Request, Audit), Proble
         if changes && !has_csrf(&caller, &parts.headers, parts.extensions.get()) {
             return Err(Problem::foreign_request());
         }
-        parts.extensions.insert(Arc::new(caller));
+        parts.extensions.insert(caller);
     }
     parts.extensions.insert(audit.clone());
     Ok((Request::from_parts(parts, Body::from(body)), audit))
@@ -156,9 +156,8 @@ fn changes(method: &Method) -> bool {
 }
 
 async fn resolve(post: &Post, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
-    let Some(token) = cookie(headers, SESSION_COOKIE) else { return Ok(None) };
-    let resolving = post.gate.sessions.resolve(token, now());
-    resolving.await.map_err(|error| Problem::failed("resolve a session", &error))
+    let Some(token) = cookie(headers, COOKIE_NAME) else { return Ok(None) };
+    post.gate.sessions.resolve(token, now()).await
 }
 
 fn check(
@@ -193,7 +192,7 @@ fn check(
     if caller.must_change_password && !route.access.before_password {
         return Err(Problem::password_change_needed());
     }
-    if route.access.step_up && caller.stepped_up_until.is_none_or(|until| until < now()) {
+    if route.access.step_up && !caller.stepped_up(now()) {
         return Err(Problem::step_up_needed());
     }
     Ok(())
@@ -219,7 +218,7 @@ fn has_csrf(caller: &Caller, headers: &HeaderMap, fields: Option<&Fields>) -> bo
         .get("x-csrf")
         .and_then(|value| value.to_str().ok())
         .or_else(|| fields.and_then(|fields| fields.get("csrf")));
-    sent.is_some_and(|sent| sent.as_bytes().ct_eq(caller.csrf.as_bytes()).into())
+    sent.is_some_and(|sent| caller.session().csrf_is(sent))
 }
 
 /// The handler, within its time, its panic kept to this one request.

@@ -5,10 +5,10 @@
 //! handler of this appliance is reached but through [`Routes::into_router`].
 //!
 //! ```compile_fail
-//! use belfry_http::{Access, Route};
+//! use belfry_http::{Access, Draft};
 //! async fn page() -> &'static str { "" }
 //! // No audit declaration: there is no `handle` on such a draft.
-//! let _ = Route::<()>::page(http::Method::GET, "/x").access(Access::public("a test")).handle(page);
+//! let _ = Draft::page(http::Method::GET, "/x").access(Access::public("a test")).handle(page);
 //! ```
 
 mod access;
@@ -24,9 +24,7 @@ pub mod walk;
 
 pub use access::{Access, Need};
 pub use audit::{Actor, Audit, Declared, Detail, EventKind, Scope, no_audit};
-pub use caller::{
-    Caller, Peer, Resolving, SESSION_COOKIE, Sessions, THEME_COOKIE, Unavailable, Who, cookie,
-};
+pub use caller::{Caller, Peer, Resolving, Sessions, THEME_COOKIE, Who, cookie};
 pub use form::{FORM, Fields, FormError};
 pub use gate::{Gate, RequestId, now};
 pub use headers::Kind;

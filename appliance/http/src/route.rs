@@ -45,6 +45,45 @@ pub struct Draft<A, L> {
     timeout: Duration,
 }
 
+impl Draft<(), ()> {
+    fn new(kind: Kind, method: Method, path: &'static str) -> Self {
+        Self {
+            kind,
+            method,
+            path,
+            access: (),
+            audit: (),
+            body_bytes_max: BODY_BYTES_MAX,
+            timeout: TIMEOUT,
+        }
+    }
+
+    /// A server-rendered page (`GET`) or the post of its form (`POST`).
+    pub fn page(method: Method, path: &'static str) -> Self {
+        Self::new(Kind::Page, method, path)
+    }
+
+    /// The document of the classroom application.
+    pub fn app(path: &'static str) -> Self {
+        Self::new(Kind::App, Method::GET, path)
+    }
+
+    /// An answer for scripts and machines.
+    pub fn api(method: Method, path: &'static str) -> Self {
+        Self::new(Kind::Api, method, path)
+    }
+
+    /// A static file.
+    pub fn asset(path: &'static str) -> Self {
+        Self::new(Kind::Asset, Method::GET, path)
+    }
+
+    /// A WebSocket. The timeout covers the handshake only.
+    pub fn socket(path: &'static str) -> Self {
+        Self::new(Kind::Socket, Method::GET, path)
+    }
+}
+
 impl<A, L> Draft<A, L> {
     /// The most bytes of body that the route reads.
     #[must_use]
@@ -106,45 +145,6 @@ impl Draft<Access, Declared> {
 pub struct Route<S> {
     declaration: Declaration,
     method_router: MethodRouter<S>,
-}
-
-impl<S> Route<S> {
-    fn draft(kind: Kind, method: Method, path: &'static str) -> Draft<(), ()> {
-        Draft {
-            kind,
-            method,
-            path,
-            access: (),
-            audit: (),
-            body_bytes_max: BODY_BYTES_MAX,
-            timeout: TIMEOUT,
-        }
-    }
-
-    /// A server-rendered page (`GET`) or the post of its form (`POST`).
-    pub fn page(method: Method, path: &'static str) -> Draft<(), ()> {
-        Self::draft(Kind::Page, method, path)
-    }
-
-    /// The document of the classroom application.
-    pub fn app(path: &'static str) -> Draft<(), ()> {
-        Self::draft(Kind::App, Method::GET, path)
-    }
-
-    /// An answer for scripts and machines.
-    pub fn api(method: Method, path: &'static str) -> Draft<(), ()> {
-        Self::draft(Kind::Api, method, path)
-    }
-
-    /// A static file.
-    pub fn asset(path: &'static str) -> Draft<(), ()> {
-        Self::draft(Kind::Asset, Method::GET, path)
-    }
-
-    /// A WebSocket. The timeout covers the handshake only.
-    pub fn socket(path: &'static str) -> Draft<(), ()> {
-        Self::draft(Kind::Socket, Method::GET, path)
-    }
 }
 
 /// The routes of one part of the appliance.

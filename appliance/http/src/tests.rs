@@ -1,84 +1,95 @@
 //! The gate, from outside.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::response::Response;
+use belfry_identity::{DemoSignIn, Identity, Policy};
+use belfry_keys::Keys;
 use belfry_ledger::Ledger;
-use belfry_model::{DistrictId, PersonId, Pii, Role, SchoolId, Timestamp};
+use belfry_model::{DistrictId, Pii, Role, Timestamp};
+use belfry_store::Store;
 use http::{Method, Request, StatusCode};
 use tower::ServiceExt;
 
 use crate::walk::{self, Pass};
 use crate::{
-    Access, Audit, Caller, Declaration, Declared, Detail, EventKind, Fields, Gate, Problem,
-    Resolving, Route, Routes, Sessions, Who, no_audit,
+    Access, Audit, Declaration, Declared, Detail, Draft, EventKind, Fields, Gate, Problem, Routes,
+    no_audit, now,
 };
-
-/// Sessions whose token names the role; `stepped-` before it has proved the password, `new-`
-/// still has a password of somebody else's.
-struct ByName;
-
-impl Sessions for ByName {
-    fn resolve<'a>(&'a self, token: &'a str, now: Timestamp) -> Resolving<'a> {
-        Box::pin(async move {
-            let role = token.rsplit('-').next().and_then(Role::parse);
-            Ok(role.map(|role| Caller {
-                who: Who::Person { person: PersonId(7), role, name: Pii::new("A".to_owned()) },
-                district: DistrictId(1),
-                school: SchoolId(1),
-                csrf: "token".to_owned(),
-                stepped_up_until: token.starts_with("stepped-").then(|| now.plus_ms(1000)),
-                must_change_password: token.starts_with("new-"),
-                token: Pii::new(token.to_owned()),
-            }))
-        })
-    }
-}
 
 struct Kit {
     _dir: tempfile::TempDir,
     ledger: Ledger,
     router: Router,
     table: Vec<Declaration>,
+    identity: Identity,
+    demo: Vec<DemoSignIn>,
+    /// A session of each role that has not proved its password for eleven minutes.
+    passes: Vec<Pass>,
 }
 
-fn kit() -> Kit {
+async fn pass(identity: &Identity, person: &DemoSignIn, at: Timestamp) -> Pass {
+    let peer = Pii::new(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let issued = identity.sign_in(person.username, &person.password, peer, at).await;
+    let issued = issued.expect("a demo person can sign in");
+    let (token, csrf) = (issued.token.expose().to_owned(), issued.who.csrf);
+    Pass { role: person.role, token, csrf }
+}
+
+/// The demo school, and sign-ins of it.
+async fn school(dir: &std::path::Path, ledger: &Ledger) -> (Identity, Vec<DemoSignIn>, Vec<Pass>) {
+    let store = Store::open(&dir.join("belfry.db")).expect("a database can be made");
+    let keys = Arc::new(Keys::open(&dir.join("keys")).expect("keys can be made"));
+    let identity =
+        Identity::new(store, ledger.clone(), keys, Policy::default()).expect("it hashes");
+    let seeded = identity.seed_demo(now()).await.expect("a demo school can be made");
+    let people = seeded.expect("the database was empty").people;
+    let mut passes = Vec::new();
+    for role in Role::ALL {
+        let person = people.iter().find(|person| person.role == role).expect("one of each role");
+        passes.push(pass(&identity, person, now().plus_ms(-11 * 60_000)).await);
+    }
+    (identity, people, passes)
+}
+
+async fn kit() -> Kit {
     let admin = Access::roles(&[Role::Admin]);
     let routes = Routes::new()
         .add(
-            Route::<()>::page(Method::GET, "/open")
+            Draft::page(Method::GET, "/open")
                 .access(Access::public("for tests"))
                 .audit(no_audit!("for tests"))
                 .handle(async || "open"),
         )
         .add(
-            Route::<()>::page(Method::GET, "/panic")
+            Draft::page(Method::GET, "/panic")
                 .access(Access::public("for tests"))
                 .audit(no_audit!("for tests"))
                 .handle(panics),
         )
         .add(
-            Route::<()>::page(Method::GET, "/admin/{id}")
+            Draft::page(Method::GET, "/admin/{id}")
                 .access(admin)
                 .audit(no_audit!("for tests"))
                 .handle(async || "admin"),
         )
         .add(
-            Route::<()>::page(Method::POST, "/admin/{id}")
+            Draft::page(Method::POST, "/admin/{id}")
                 .access(admin.with_step_up())
                 .audit(Declared::Audited(EventKind::PersonChanged))
                 .handle(change),
         )
         .add(
-            Route::<()>::socket("/socket")
+            Draft::socket("/socket")
                 .access(Access::guest())
                 .audit(no_audit!("for tests"))
                 .handle(async || "socket"),
         )
         .add(
-            Route::<()>::api(Method::POST, "/machine")
+            Draft::api(Method::POST, "/machine")
                 .access(Access::token("for tests"))
                 .audit(no_audit!("for tests"))
                 .body_bytes_max(8)
@@ -86,10 +97,11 @@ fn kit() -> Kit {
         );
     let dir = tempfile::tempdir().expect("a directory can be made");
     let ledger = Ledger::open(&dir.path().join("audit.db")).expect("a record can be made");
-    let gate = Gate::new(Arc::new(ByName), ledger.clone(), DistrictId(1));
+    let (identity, demo, passes) = school(dir.path(), &ledger).await;
+    let gate = Gate::new(Arc::new(identity.clone()), ledger.clone(), DistrictId(1));
     let table = routes.table();
     let router = gate.close(routes.into_router(&gate, ()));
-    Kit { _dir: dir, ledger, router, table }
+    Kit { _dir: dir, ledger, router, table, identity, demo, passes }
 }
 
 async fn panics() -> &'static str {
@@ -105,9 +117,9 @@ impl Kit {
     async fn send(
         &self,
         request: http::request::Builder,
-        body: &'static str,
+        body: impl Into<Body>,
     ) -> (Response, String) {
-        let request = request.header("host", "b.test").body(Body::from(body)).expect("a request");
+        let request = request.header("host", "b.test").body(body.into()).expect("a request");
         let answer = self.router.clone().oneshot(request).await.expect("a router answers");
         let (parts, body) = answer.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.expect("a body");
@@ -124,50 +136,56 @@ fn post(path: &str, cookie: &str) -> http::request::Builder {
 
 #[tokio::test]
 async fn what_is_not_allowed_is_refused_on_every_route() {
-    let kit = kit();
-    let passes: Vec<_> = Role::ALL
-        .into_iter()
-        .map(|role| Pass { role, token: role.as_str().to_owned(), csrf: "token".to_owned() })
-        .collect();
+    let kit = kit().await;
     let none: Vec<String> = Vec::new();
-    assert_eq!(walk::unauthorised(&kit.router, &kit.table, &passes).await, none);
+    assert_eq!(walk::unauthorised(&kit.router, &kit.table, &kit.passes).await, none);
     // The walk finds what it is for: the same router, declared stricter than it is.
     let mut stricter = kit.table.clone();
     stricter[0].access = Access::roles(&[Role::Admin]);
-    assert_eq!(walk::unauthorised(&kit.router, &stricter, &passes).await.len(), 4);
+    assert_eq!(walk::unauthorised(&kit.router, &stricter, &kit.passes).await.len(), 4);
 }
 
 #[tokio::test]
 async fn a_form_with_its_token_passes_and_is_recorded() {
-    let kit = kit();
-    let (answer, text) = kit.send(post("/admin/1", "stepped-admin"), "csrf=token&name=+Ada+").await;
+    let kit = kit().await;
+    let admin = kit.demo.iter().find(|person| person.role == Role::Admin).expect("an admin");
+    let fresh = pass(&kit.identity, admin, now()).await;
+    let body = format!("csrf={}&name=+Ada+", fresh.csrf);
+    let (answer, text) = kit.send(post("/admin/1", &fresh.token), body).await;
     assert_eq!((answer.status(), text.as_str()), (StatusCode::OK, "Ada"));
-    let page = kit.ledger.page_blocking(None, 10, None).expect("the record can be read");
-    assert_eq!(page.entries[0].kind, Some(EventKind::PersonChanged));
-    assert_eq!(page.entries[0].actor_id.as_deref(), Some("7"));
-    let (answer, _) = kit.send(post("/admin/1", "stepped-admin"), "csrf=wrong").await;
+    let kind = Some(EventKind::PersonChanged);
+    let page = kit.ledger.page_blocking(None, 10, kind).expect("the record can be read");
+    assert_eq!((page.entries.len(), page.entries[0].actor_kind.as_str()), (1, "person"));
+    let (answer, _) = kit.send(post("/admin/1", &fresh.token), "csrf=wrong").await;
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]
 async fn a_browser_is_sent_to_the_page_that_helps() {
-    let kit = kit();
-    let to = |cookie: &str| {
-        let request = Request::get("/admin/1?q=x").header("accept", "text/html");
-        kit.send(request.header("cookie", format!("__Host-session={cookie}")), "")
+    let kit = kit().await;
+    let token = |role| {
+        let pass = kit.passes.iter().find(|pass| pass.role == role).expect("one of each role");
+        format!("__Host-session={}", pass.token)
     };
-    let (answer, _) = to("none").await;
+    let get = |cookie: &str| {
+        Request::get("/admin/1?q=x").header("accept", "text/html").header("cookie", cookie)
+    };
+    let (answer, _) = kit.send(get("__Host-session=none"), "").await;
     assert_eq!(answer.headers()["location"], "/sign-in?next=/admin/1");
-    let (answer, _) = to("new-admin").await;
-    assert_eq!(answer.headers()["location"], "/account/password");
-    let (answer, text) = to("student").await;
+    let (answer, text) = kit.send(get(&token(Role::Student)), "").await;
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);
     assert!(text.starts_with("<!doctype html>"), "{text}");
+    let form = Request::post("/admin/1")
+        .header("accept", "text/html")
+        .header("referer", "https://b.test/admin/1?q=x")
+        .header("cookie", token(Role::Admin));
+    let (answer, _) = kit.send(form, "").await;
+    assert_eq!(answer.headers()["location"], "/step-up?next=/admin/1");
 }
 
 #[tokio::test]
 async fn every_answer_has_the_headers_and_every_problem_a_body() {
-    let kit = kit();
+    let kit = kit().await;
     for (path, status) in [("/open", 200), ("/nowhere", 404), ("/panic", 500)] {
         let (answer, text) = kit.send(Request::get(path), "").await;
         assert_eq!(answer.status(), status, "{path}");
@@ -183,7 +201,7 @@ async fn every_answer_has_the_headers_and_every_problem_a_body() {
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused() {
-    let kit = kit();
+    let kit = kit().await;
     let request = || Request::post("/machine").header("authorization", "Bearer x");
     let (answer, _) = kit.send(request(), "12345678").await;
     assert_eq!(answer.status(), StatusCode::OK);

@@ -5,13 +5,13 @@
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
+use belfry_identity::COOKIE_NAME;
+use belfry_model::Role;
 use http::{Method, Request, StatusCode, header};
 use tower::ServiceExt;
 
 use crate::access::Need;
-use crate::caller::SESSION_COOKIE;
 use crate::route::Declaration;
-use belfry_model::Role;
 
 /// A session for the walk: its token and its CSRF token.
 #[derive(Clone, Debug)]
@@ -119,7 +119,7 @@ fn request(route: &Declaration, pass: Option<&Pass>, with_csrf: bool) -> Request
         .header(header::HOST, "belfry.test")
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
     if let Some(pass) = pass {
-        builder = builder.header(header::COOKIE, format!("{SESSION_COOKIE}={}", pass.token));
+        builder = builder.header(header::COOKIE, format!("{COOKIE_NAME}={}", pass.token));
         if with_csrf {
             builder = builder.header("x-csrf", &pass.csrf);
         }
