@@ -116,7 +116,7 @@ impl Transport {
             let (commands, receiver) = sync_channel(COMMANDS_MAX);
             let heartbeat = Arc::new(AtomicU64::new(0));
             let parts = shard::Parts {
-                sockets,
+                sockets: sockets.into(),
                 waker: waker.clone(),
                 commands: receiver,
                 strayed,
@@ -147,8 +147,7 @@ impl Transport {
     /// Hands a command to the shard that has the room. One about something that went in the
     /// meantime is dropped.
     pub fn command(&self, command: Command) -> Result<(), Wedged> {
-        let routed =
-            self.routes.lock().unwrap_or_else(PoisonError::into_inner).route(command);
+        let routed = self.routes.lock().unwrap_or_else(PoisonError::into_inner).route(command);
         for (index, command) in routed {
             let Some(shard) = self.shards.get(index) else { continue };
             shard.commands.try_send(command).map_err(|_full| Wedged { shard: index })?;
@@ -213,7 +212,8 @@ fn open_all(
         // Sockets that share a port would let a second Belfry take half of the datagrams: one that
         // does not share finds out first.
         let probe = open(address, false)?;
-        let bound = probe.local_addr().map_err(|source| TransportError::Open { address, source })?;
+        let bound =
+            probe.local_addr().map_err(|source| TransportError::Open { address, source })?;
         listening.push(bound);
         if let [only] = sockets.as_mut_slice() {
             only.push(probe);

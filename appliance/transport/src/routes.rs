@@ -63,11 +63,8 @@ impl Routes {
         let least = self.loads.iter().enumerate().min_by_key(|(_, load)| **load);
         let least = least.map_or(0, |(shard, _)| shard);
         let entry = self.rooms.entry(room.clone());
-        let entry = entry.or_insert(Room {
-            shard: least,
-            participants: Vec::new(),
-            tracks: Vec::new(),
-        });
+        let entry =
+            entry.or_insert(Room { shard: least, participants: Vec::new(), tracks: Vec::new() });
         let shard = entry.shard;
         if self.participants.insert(participant.clone(), room).is_none() {
             entry.participants.push(participant);

@@ -38,7 +38,7 @@ pub type Report = Arc<dyn Fn(Event) + Send + Sync>;
 
 /// What a shard is made of, apart from its `Sfu`, which is made on its thread.
 pub(crate) struct Parts {
-    pub(crate) sockets: Vec<UdpSocket>,
+    pub(crate) sockets: Arc<[UdpSocket]>,
     pub(crate) waker: Waker,
     pub(crate) commands: Receiver<Command>,
     pub(crate) strayed: Receiver<Strayed>,
@@ -150,10 +150,10 @@ impl Shard {
     }
 
     fn take_datagrams(&mut self, socket: usize, datagrams: &mut Datagrams) {
-        let Some(own) = self.parts.sockets.get(socket) else { return };
-        let Ok(own) = own.try_clone() else { return };
+        let sockets = Arc::clone(&self.parts.sockets);
+        let Some(own) = sockets.get(socket) else { return };
         for _ in 0..BATCHES_IN_A_ROW_MAX {
-            let count = datagrams.receive(&own, |datagram| {
+            let count = datagrams.receive(own, |datagram| {
                 let (source, local) = (datagram.source, datagram.local);
                 if !self.parts.demux.pass_on(socket, local, source, datagram.bytes) {
                     let local = self.locals.index(socket, local);

@@ -3,7 +3,10 @@
 //!
 //! **Invariant:** all `unsafe` of this crate is here; every function is safe to call with any
 //! arguments.
-#![allow(unsafe_code, reason = "recvmmsg, sendmmsg, UDP_SEGMENT, eventfd and getifaddrs have no safe interface in the standard library")]
+#![allow(
+    unsafe_code,
+    reason = "recvmmsg, sendmmsg, UDP_SEGMENT, eventfd and getifaddrs have no safe interface in the standard library"
+)]
 
 mod address;
 mod receive;
@@ -69,9 +72,8 @@ fn set_option(
 ) -> io::Result<()> {
     let len = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the option's value is an int that outlives the call.
-    let result = unsafe {
-        libc::setsockopt(fd.as_raw_fd(), level, option, (&raw const value).cast(), len)
-    };
+    let result =
+        unsafe { libc::setsockopt(fd.as_raw_fd(), level, option, (&raw const value).cast(), len) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 

@@ -184,8 +184,7 @@ impl Lesson {
         });
         let answer = SdpAnswer::from_sdp_string(&answer).unwrap();
         self.peers[index].rtc.sdp_api().accept_answer(pending, answer).unwrap();
-        let layer =
-            Layer { quality: Quality::High, width: 640, height: 360, bitrate_bps: 400_000 };
+        let layer = Layer { quality: Quality::High, width: 640, height: 360, bitrate_bps: 400_000 };
         let video = kind == MediaKind::Video;
         self.command(Command::Publish {
             participant: sid.clone(),
@@ -250,9 +249,8 @@ fn lesson_over(shards: u8) {
         (lesson.subscriber(&pupil).media_count() >= 10).then_some(())
     });
 
-    let channel = lesson.until("the teacher's channel", |lesson| {
-        lesson.peers[voice].channel("_reliable")
-    });
+    let channel =
+        lesson.until("the teacher's channel", |lesson| lesson.peers[voice].channel("_reliable"));
     lesson.peers[voice].rtc.channel(channel).unwrap().write(true, b"good morning").unwrap();
     let bytes = lesson.until("data of the teacher", |lesson| {
         lesson.events.iter().find_map(|event| match event {
@@ -307,11 +305,8 @@ fn a_taken_port_is_said_in_one_sentence() {
 
 #[test]
 fn a_plain_stun_request_is_answered_from_the_address_that_was_asked() {
-    let configure = Configure {
-        listen: vec!["0.0.0.0:0".parse().unwrap()],
-        advertise: Vec::new(),
-        shards: 1,
-    };
+    let configure =
+        Configure { listen: vec!["0.0.0.0:0".parse().unwrap()], advertise: Vec::new(), shards: 1 };
     let transport = Transport::start(&configure, |_event| {}).unwrap();
     let port = transport.listening()[0].port();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();

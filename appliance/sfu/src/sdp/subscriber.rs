@@ -204,7 +204,8 @@ impl Subscriber {
         if id != 0 && id != outstanding {
             return Err(SdpError::Stale);
         }
-        if answer.setup != Setup::Active {
+        // We offer actpass: the client picks, but has to pick (RFC 5763 section 5).
+        if answer.setup == Setup::ActPass {
             return Err(SdpError::Setup);
         }
         let (data, media) = answer.sections.split_first().ok_or(SdpError::Mismatch)?;

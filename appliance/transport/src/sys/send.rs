@@ -57,8 +57,7 @@ struct Slot {
 impl Sender {
     /// Finds out whether the kernel knows `UDP_SEGMENT`.
     pub(crate) fn new(socket: &UdpSocket) -> Self {
-        let segments =
-            super::set_option(socket, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok();
+        let segments = super::set_option(socket, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok();
         Self { segments }
     }
 
