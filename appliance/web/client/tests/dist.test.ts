@@ -3,6 +3,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { build } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
@@ -31,6 +32,15 @@ const NAMES = [
 test('no address of the internet is in the pages, but for known names', () => {
   const found = files.flatMap(({ text }) => text.match(/https?:\/\/[A-Za-z0-9.-]+/g) ?? []);
   expect([...new Set(found)].filter((address) => !NAMES.some((name) => name.startsWith(address)))).toEqual([]);
+});
+
+test('what is compressed beside a file is that file', () => {
+  const scripts = files.filter(({ name }) => name.endsWith('.js'));
+  for (const { name, text } of scripts) {
+    expect(gunzipSync(readFileSync(join(outDir, `${name}.gz`))).toString()).toBe(text);
+    expect(brotliDecompressSync(readFileSync(join(outDir, `${name}.br`))).toString()).toBe(text);
+  }
+  expect(scripts).not.toHaveLength(0);
 });
 
 test('nothing is evaluated from text', () => {

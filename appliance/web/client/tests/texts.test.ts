@@ -77,7 +77,7 @@ test('each cause, source, role, mode and quality that the wire knows has its tex
       ...['locked', 'failed', 'retry', 'banner-new'].map((what) => `${what}-${kind}`),
     ]),
     ...['microphone', 'camera', 'screen_share'].map((source) => `say-muted-${source}`),
-    ...['removed', 'ended', 'elsewhere', 'blocked', 'restarting', 'left', 'refused'].map((code) => `over-${code}`),
+    ...['removed', 'ended', 'elsewhere', 'blocked', 'restarting', 'left', 'refused', 'full', 'slow_down', 'malformed'].map((code) => `over-${code}`),
     ...['teacher', 'co_teacher', 'guest'].map((role) => `role-${role}`),
     ...['poor', 'good', 'excellent', 'lost'].map((quality) => `quality-${quality}`),
     ...['on', 'teacher_only', 'off'].map((mode) => `chat-mode-${mode}`),

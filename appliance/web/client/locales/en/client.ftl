@@ -110,6 +110,9 @@ over-removed = You were removed from this lesson.
 over-blocked = You cannot come back to this lesson.
 over-elsewhere = You joined this lesson on another device or in another tab.
 over-restarting = The server is restarting.
+over-full = The lesson is full.
+over-slow_down = The connection was closed.
+over-malformed = The connection was closed.
 over-refused = The lesson could not be opened.
 
 ## The lesson

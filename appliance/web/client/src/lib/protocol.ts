@@ -9,7 +9,8 @@ export type ChatMode = 'on' | 'off' | 'teacher_only';
 export type ChatTo = 'everyone' | 'teachers';
 export type LayoutMode = 'gallery' | 'focus' | 'spotlight';
 export type Quality = 'poor' | 'good' | 'excellent' | 'lost';
-export type ByeCode = 'removed' | 'ended' | 'elsewhere' | 'blocked' | 'restarting';
+/** Besides these the server may close with a code of its own, for example `full`; its text says why. */
+export type ByeCode = 'removed' | 'ended' | 'elsewhere' | 'blocked' | 'restarting' | 'full' | 'slow_down' | 'malformed';
 
 export interface You {
   identity: Identity;
@@ -23,7 +24,7 @@ export interface LessonInfo {
   name: string;
   band: 'k5' | '6-12';
   phase: Phase;
-  started_at: number;
+  started_at: number | null;
   grace_until: number | null;
 }
 
