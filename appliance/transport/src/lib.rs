@@ -198,7 +198,6 @@ fn shard_count(wanted: u8) -> usize {
 }
 
 /// The sockets of each shard, and their addresses.
-#[expect(clippy::type_complexity, reason = "used once, right above")]
 fn open_all(
     listen: &[SocketAddr],
     shard_count: usize,

@@ -173,7 +173,7 @@ impl Shard {
 
     fn take_time(&mut self) {
         if self.sfu.deadline().is_some_and(|at| at <= Instant::now()) {
-            self.guarded(|sfu, now, outbox| sfu.timeout(now, outbox));
+            self.guarded(Sfu::timeout);
         }
     }
 

@@ -18,6 +18,7 @@ use str0m::{
     Candidate, Event as ClientEvent, Input, Output, Rtc, RtcConfig,
     change::{SdpAnswer, SdpOffer},
     channel::ChannelId,
+    format::PayloadParams,
     media::{Direction, MediaKind, MediaTime, Mid},
     net::{Protocol, Receive},
 };
@@ -215,7 +216,7 @@ impl Lesson {
 
     fn write_audio(&mut self, index: usize, mid: Mid, count: u64) {
         let Some(writer) = self.peers[index].rtc.writer(mid) else { return };
-        let Some(pt) = writer.payload_params().next().map(|params| params.pt()) else { return };
+        let Some(pt) = writer.payload_params().next().map(PayloadParams::pt) else { return };
         let time = MediaTime::new(count * 960, str0m::media::Frequency::FORTY_EIGHT_KHZ);
         // Not connected yet: the next one will do.
         let _early = writer.write(pt, Instant::now(), time, vec![0xab; 80]);

@@ -111,15 +111,15 @@ impl World {
             self.sent_to.push(to.remote());
             let receive = Receive::new(Protocol::Udp, SERVER.into(), to.remote(), datagram);
             if let (false, Ok(receive)) = (self.cut, receive) {
-                self.to_client(Input::Receive(self.now, receive));
+                self.feed_client(Input::Receive(self.now, receive));
                 self.drain_client();
             }
         }
         self.now += Duration::from_millis(5);
-        self.to_client(Input::Timeout(self.now));
+        self.feed_client(Input::Timeout(self.now));
     }
 
-    fn to_client(&mut self, input: Input<'_>) {
+    fn feed_client(&mut self, input: Input<'_>) {
         if self.client_error.is_none() {
             self.client_error = self.client.handle_input(input).err();
         }
@@ -353,7 +353,7 @@ fn the_client_opens_channels_and_the_one_for_tracks_is_ignored() {
         })
     };
     let reliable = open(LABEL_RELIABLE, true, Reliability::Reliable);
-    let lossy_id = open(LABEL_LOSSY, false, lossy.clone());
+    let lossy_id = open(LABEL_LOSSY, false, lossy);
     let tracks = open("_data_track", false, lossy);
     world.connect();
     world.until("three channels", |world| {

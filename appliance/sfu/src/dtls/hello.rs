@@ -109,8 +109,10 @@ fn parse_records(bytes: &[u8]) -> Result<Vec<Fragment>, HelloError> {
         // Epoch 0 is in the clear.
         if *content == CONTENT_HANDSHAKE && epoch.starts_with(&[0, 0]) {
             while !body.0.is_empty() {
-                let piece = parse_fragment(&mut body).ok_or(HelloError::Record)?;
-                fragments.extend(piece);
+                let (kind, piece) = parse_fragment(&mut body).ok_or(HelloError::Record)?;
+                if kind == CLIENT_HELLO {
+                    fragments.push(piece);
+                }
             }
         }
     }
@@ -122,19 +124,16 @@ fn parse_record<'a>(reader: &mut Reader<'a>) -> Option<(&'a [u8], Reader<'a>)> {
     Some((header, reader.vector(2)?))
 }
 
-/// A handshake fragment: `Some(None)` if it is of another message.
-fn parse_fragment(reader: &mut Reader<'_>) -> Option<Option<Fragment>> {
+/// A piece of a handshake message, and of which kind.
+fn parse_fragment(reader: &mut Reader<'_>) -> Option<(u8, Fragment)> {
     let mut header = Reader(reader.take(HANDSHAKE_HEADER_BYTES)?);
-    let kind = header.number(1)?;
+    let kind = header.number(1)? as u8;
     let message_len = header.number(3)?;
     let _sequence = header.number(2)?;
     let offset = header.number(3)?;
     let len = header.number(3)?;
     let bytes = reader.take(len)?.to_vec();
-    if offset + len > message_len {
-        return None;
-    }
-    Some((kind == usize::from(CLIENT_HELLO)).then_some(Fragment { message_len, offset, bytes }))
+    (offset + len <= message_len).then_some((kind, Fragment { message_len, offset, bytes }))
 }
 
 fn parse_hello(bytes: &[u8]) -> Option<Vec<u16>> {

@@ -4,6 +4,8 @@
 //! fingerprint of its session description (RFC 8827, section 6.5).
 
 mod hello;
+#[cfg(test)]
+mod tests;
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
@@ -162,7 +164,9 @@ impl Dtls {
         if self.held.len() >= HELD_DATAGRAMS_MAX {
             return Err(Refused::Limit);
         }
-        fragments.iter().for_each(|fragment| self.hello.add(fragment));
+        for fragment in &fragments {
+            self.hello.add(fragment);
+        }
         self.held.push(BytesMut::from(datagram));
         self.advance(now, turns);
         Ok(())

@@ -148,7 +148,7 @@ impl Sctp {
     fn digest(&mut self, now: Instant) {
         while let Some(mine) = &mut self.association {
             if let Some(event) = mine.1.0.poll() {
-                self.take(event, now);
+                self.take(&event, now);
             } else if let Some(event) = mine.1.0.poll_endpoint_event() {
                 let drained = event.is_drained();
                 if let Some(endpoint) = &mut self.endpoint {
@@ -164,14 +164,14 @@ impl Sctp {
         }
     }
 
-    fn take(&mut self, event: Event, now: Instant) {
+    fn take(&mut self, event: &Event, now: Instant) {
         match event {
             Event::Connected if self.opens => {
                 self.open(self.first_stream, DataKind::Reliable, now);
                 self.open(self.first_stream + 2, DataKind::Lossy, now);
             }
             Event::Stream(StreamEvent::Opened { id } | StreamEvent::Readable { id }) => {
-                self.read(id, now);
+                self.read(*id, now);
             }
             Event::HandshakeFailed { .. } | Event::AssociationLost { .. } => self.over = true,
             _ => {}

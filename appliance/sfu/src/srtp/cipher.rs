@@ -15,8 +15,6 @@ const GCM_IV_BYTES: usize = 12;
 const SHA1_TAG_BYTES: usize = 10;
 const SHA1_BYTES: usize = 20;
 const CM_IV_BYTES: usize = 16;
-/// The most that sealing adds, over all profiles and both protocols.
-pub(crate) const OVERHEAD_BYTES_MAX: usize = GCM_TAG_BYTES + SRTCP_WORD_BYTES;
 
 /// One direction of one protocol.
 pub(super) enum Cipher {

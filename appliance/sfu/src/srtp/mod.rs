@@ -12,8 +12,8 @@ mod window;
 
 use std::collections::HashMap;
 
+pub(crate) use self::keys::{Keys, Profile};
 use self::{cipher::Cipher, window::Window};
-pub(crate) use self::{cipher::OVERHEAD_BYTES_MAX, keys::Keys, keys::Profile};
 use crate::connection::Refused;
 
 /// SSRCs that one remote may send: 8 tracks of 3 layers, each with its retransmissions, and room

@@ -181,10 +181,10 @@ impl Slot {
         let (space, filled) = unsafe { (libc::CMSG_SPACE(len), libc::CMSG_LEN(len)) };
         let space = space as usize;
         assert!(self.control_len + space <= size_of_val(&self.control), "room for both kinds");
-        // SAFETY: the buffer has `space` bytes left from here, and `control_len` is a multiple of
-        // the alignment of a control header because `CMSG_SPACE` is.
+        // SAFETY: the buffer of words has `space` bytes left from here; `control_len` is a multiple
+        // of a word because `CMSG_SPACE` is.
         unsafe {
-            let place = self.control.as_mut_ptr().cast::<u8>().add(self.control_len);
+            let place = self.control.as_mut_ptr().add(self.control_len / size_of::<u64>());
             let header = place.cast::<libc::cmsghdr>();
             (*header).cmsg_level = level;
             (*header).cmsg_type = kind;

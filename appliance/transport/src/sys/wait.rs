@@ -48,7 +48,7 @@ pub(crate) fn wait(fds: &mut [libc::pollfd], timeout: Duration) {
         fd.revents = 0;
     }
     let timeout = libc::timespec {
-        tv_sec: timeout.as_secs() as libc::time_t,
+        tv_sec: timeout.as_secs().cast_signed(),
         tv_nsec: timeout.subsec_nanos().into(),
     };
     // SAFETY: `fds` and `timeout` outlive the call. It fails only by a signal, and then nothing is
@@ -62,6 +62,8 @@ pub(crate) fn wait(fds: &mut [libc::pollfd], timeout: Duration) {
         )
     };
     if ready < 0 {
-        fds.iter_mut().for_each(|fd| fd.revents = 0);
+        for fd in fds {
+            fd.revents = 0;
+        }
     }
 }
