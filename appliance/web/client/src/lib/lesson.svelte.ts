@@ -26,7 +26,10 @@ export class Lesson {
   private readonly line: ClassSocket;
   private triesWithoutWelcome = 0;
   private readonly hurry = () => {
-    if (document.visibilityState === 'visible') this.line.hurry();
+    if (document.visibilityState !== 'visible') return;
+    this.line.hurry();
+    // An iPad stops the sound of a page in the background and does not start it by itself.
+    void this.media.unlockSound();
   };
 
   constructor(

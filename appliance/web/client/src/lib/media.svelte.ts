@@ -1,4 +1,5 @@
 import {
+  ConnectionState,
   DisconnectReason,
   type LocalTrack,
   type Participant,
@@ -31,12 +32,10 @@ export interface PersonMedia {
   paused: boolean;
 }
 
-/** Reasons after which the class socket says what happened; coming back would be wrong. */
+/** Coming back would be wrong: two windows of one person would throw each other out for ever. */
 const FINAL = new Set<DisconnectReason | undefined>([
   DisconnectReason.CLIENT_INITIATED,
   DisconnectReason.DUPLICATE_IDENTITY,
-  DisconnectReason.PARTICIPANT_REMOVED,
-  DisconnectReason.ROOM_DELETED,
 ]);
 
 /** The sound and picture of one lesson. */
@@ -109,6 +108,8 @@ export class LessonMedia {
 
   private async wish(kind: 'microphone' | 'camera', on: boolean): Promise<boolean> {
     this.wanted[kind] = on;
+    // The tracks are on their way to the server: what has changed meanwhile is made good after that.
+    if (this.room.state === ConnectionState.Connected) return true;
     if (kind === 'microphone') {
       if (!on) this.own.closeMicrophone();
       return !on || (await this.own.openMicrophone()) !== null;
@@ -165,7 +166,7 @@ export class LessonMedia {
       this.status = 'connected';
       await this.publishWanted();
     } catch {
-      if (this.room.state === 'disconnected') this.again();
+      if (this.room.state === ConnectionState.Disconnected) this.again();
     }
     this.refresh();
   }
@@ -174,6 +175,8 @@ export class LessonMedia {
   private async publishWanted(): Promise<void> {
     const kinds = (['microphone', 'camera'] as const).filter((kind) => this.wanted[kind]);
     await Promise.allSettled(kinds.map((kind) => this.give(kind, true)));
+    const changed = (['microphone', 'camera'] as const).filter((kind) => kinds.includes(kind) !== this.wanted[kind]);
+    await Promise.allSettled(changed.map((kind) => this.give(kind, this.wanted[kind])));
     this.published = true;
   }
 
@@ -215,6 +218,8 @@ export class LessonMedia {
         this.refresh();
       })
       .on(RoomEvent.Disconnected, (reason) => {
+        // The library has stopped what was given; what is wanted is opened anew with the next line.
+        if (this.published) this.closeOwn();
         this.published = false;
         this.refresh();
         // A failed first connect is handled where it was awaited.
@@ -235,9 +240,16 @@ export class LessonMedia {
 
   /** The server took the track away, for example because cameras were locked: close the device. */
   private taken(source: Track.Source): void {
+    // While the line is made anew the library takes each track back and gives it again.
+    if (this.room.state !== ConnectionState.Connected) return;
     if (source === Track.Source.Microphone) this.own.closeMicrophone();
     if (source === Track.Source.Camera) this.own.closeCamera();
     this.refresh();
+  }
+
+  private closeOwn(): void {
+    this.own.closeMicrophone();
+    this.own.closeCamera();
   }
 
   private heard(speakers: Participant[]): void {
@@ -256,7 +268,7 @@ export class LessonMedia {
       const everyone: Participant[] = [localParticipant, ...remoteParticipants.values()];
       this.people = new Map(everyone.map((one) => [one.identity, mediaOf(one)]));
       this.sharing = localParticipant.isScreenShareEnabled;
-      if (this.published && this.room.state === 'connected') {
+      if (this.published && this.room.state === ConnectionState.Connected) {
         this.wanted = { microphone: localParticipant.isMicrophoneEnabled, camera: localParticipant.isCameraEnabled };
       }
     });

@@ -1,6 +1,7 @@
 import {
   AudioPresets,
   createLocalAudioTrack,
+  createLocalTracks,
   createLocalVideoTrack,
   type LocalAudioTrack,
   type LocalVideoTrack,
@@ -13,6 +14,8 @@ import { type DeviceLists, listDevices, newDevice, troubleOf, type Trouble } fro
 import { SilenceWatch, watchLevel } from './level';
 import { prefs, savePrefs } from './prefs.svelte';
 import type { Quirks } from './quirks';
+
+const SOUND = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
 
 export type Kind = 'microphone' | 'camera';
 
@@ -32,6 +35,8 @@ export class OwnMedia {
   /** A microphone or camera that was just plugged in. */
   fresh: { kind: Kind; device: MediaDeviceInfo } | null = $state.raw(null);
 
+  /** Openings wait for each other: a device is asked for once. */
+  private turn: Promise<void> = Promise.resolve();
   private silence = new SilenceWatch();
   private stopLevel: (() => void) | null = null;
   private readonly onDeviceChange = () => void this.devicesChanged();
@@ -43,23 +48,64 @@ export class OwnMedia {
     navigator.mediaDevices?.addEventListener('devicechange', this.onDeviceChange);
   }
 
+  /** Opens what is wanted, both with one question to the person where both are. */
+  openWanted(microphone: boolean, camera: boolean): Promise<void> {
+    this.turn = this.turn.then(() => this.openNow(microphone, camera));
+    return this.turn;
+  }
+
+  private async openNow(microphone: boolean, camera: boolean): Promise<void> {
+    if (microphone && camera && !this.microphone && !this.camera && navigator.mediaDevices) {
+      await this.openTogether();
+    }
+    // One by one if that failed: then it is known which of the two is in trouble.
+    await Promise.all([microphone && this.openMicrophone(), camera && this.openCamera()]);
+  }
+
+  private async openTogether(): Promise<void> {
+    this.opening = { microphone: true, camera: true };
+    const [sound, picture] = [prefs.microphone, prefs.camera].map((id) => (id ? { deviceId: id } : {}));
+    try {
+      const tracks = await createLocalTracks({
+        audio: { ...SOUND, ...sound },
+        video: { resolution: this.resolution, ...picture },
+      });
+      for (const track of tracks) {
+        if (track.kind === Track.Kind.Audio) this.tookMicrophone(track as LocalAudioTrack);
+        else this.camera = track as LocalVideoTrack;
+      }
+      this.trouble = { microphone: null, camera: null };
+      void this.refreshDevices();
+    } catch {
+      // Said by the openings one by one.
+    } finally {
+      this.opening = { microphone: false, camera: false };
+    }
+  }
+
   async openMicrophone(): Promise<LocalAudioTrack | null> {
-    if (this.microphone) return this.microphone;
+    if (this.microphone || this.opening.microphone) return this.microphone;
     const track = await this.open('microphone', (deviceId) =>
-      createLocalAudioTrack({ deviceId, echoCancellation: true, noiseSuppression: true, autoGainControl: true }),
+      createLocalAudioTrack({ deviceId, ...SOUND }),
     );
-    if (!track) return null;
-    this.microphone = track;
-    track.on(TrackEvent.Restarted, () => this.listen());
-    this.listen();
+    if (track) this.tookMicrophone(track);
     return track;
   }
 
+  private tookMicrophone(track: LocalAudioTrack): void {
+    this.microphone = track;
+    track.on(TrackEvent.Restarted, () => this.listen());
+    this.listen();
+  }
+
+  private get resolution() {
+    return (this.leading() ? VideoPresets.h720 : VideoPresets.h360).resolution;
+  }
+
   async openCamera(): Promise<LocalVideoTrack | null> {
-    if (this.camera) return this.camera;
-    const { resolution } = this.leading() ? VideoPresets.h720 : VideoPresets.h360;
+    if (this.camera || this.opening.camera) return this.camera;
     const track = await this.open('camera', (deviceId) =>
-      createLocalVideoTrack({ deviceId, resolution, ...(deviceId ? {} : { facingMode: 'user' as const }) }),
+      createLocalVideoTrack({ deviceId, resolution: this.resolution, ...(deviceId ? {} : { facingMode: 'user' as const }) }),
     );
     if (track) this.camera = track;
     return track;
@@ -137,7 +183,6 @@ export class OwnMedia {
   }
 
   private async open<T>(kind: Kind, make: (deviceId: string | undefined) => Promise<T>): Promise<T | null> {
-    if (this.opening[kind]) return null;
     this.opening[kind] = true;
     try {
       if (!navigator.mediaDevices) throw new Error('no media devices');
