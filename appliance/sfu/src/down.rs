@@ -23,6 +23,9 @@ const REPEATS_MAX: u8 = 6;
 /// Until the first measurement.
 const RTT_INITIAL: Duration = Duration::from_millis(60);
 const RTT_MIN: Duration = Duration::from_millis(10);
+/// First numbers lie in the lower half, so that an early loss cannot be mistaken for a wrap
+/// (RFC 3711, 3.3.1).
+const SEQUENCE_START_MASK: u16 = 0x7FFF;
 /// Sender reports whose echo is awaited.
 const REPORTS_KEPT: usize = 4;
 
@@ -74,7 +77,7 @@ impl Down {
             target: None,
             current: None,
             clock_hz,
-            munger: Munger::new(clock_hz, rand::random()),
+            munger: Munger::new(clock_hz, rand::random::<u16>() & SEQUENCE_START_MASK),
             sent: Vec::new(),
             rtx_number: rand::random(),
             confirmed: false,

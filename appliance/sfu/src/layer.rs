@@ -51,7 +51,6 @@ pub(crate) struct Incoming<'a> {
     pub(crate) extensions: Extensions,
     /// Of the media; out of a retransmission, the original's.
     pub(crate) sequence: u16,
-    pub(crate) payload_type: u8,
     pub(crate) payload: &'a [u8],
     pub(crate) codec: CodecKind,
 }
@@ -83,7 +82,7 @@ impl Layer {
         let Some(peek) = peek(incoming.codec, incoming.payload, descriptor) else {
             return Accepted::Dropped;
         };
-        let info = self.info(incoming, sequence, peek, now);
+        let info = info(incoming, sequence, peek, now);
         let packet = Packet { info, descriptor, payload: incoming.payload };
         if !self.ring.insert(&packet, pool) {
             return Accepted::Dropped;
@@ -92,24 +91,10 @@ impl Layer {
         Accepted::Media(packet)
     }
 
-    fn info(&self, incoming: &Incoming<'_>, sequence: u64, peek: Peek, now: Instant) -> Info {
-        Info {
-            sequence,
-            timestamp: incoming.header.timestamp,
-            marker: incoming.header.marker,
-            payload_type: incoming.payload_type,
-            codec: incoming.codec,
-            arrival: now,
-            peek,
-            level: incoming.byte(Extension::AudioLevel),
-            orientation: incoming.byte(Extension::VideoOrientation),
-        }
-    }
-
     fn count(&mut self, packet: &Packet<'_>, clock_hz: u32, now: Instant) {
         let Info { sequence, timestamp, peek, .. } = packet.info;
         self.nack.arrived(sequence, now);
-        self.stats.arrived(sequence, timestamp, clock_hz, packet.payload.len(), now);
+        self.stats.arrived(sequence, timestamp, clock_hz, now);
         self.rate.arrived(packet.payload.len(), now);
         self.last = Some(now);
         if peek.is_entry() {
@@ -131,6 +116,19 @@ impl Layer {
     /// Bits per second of payload.
     pub(crate) fn rate_bps(&self) -> u64 {
         self.rate.bps
+    }
+}
+
+fn info(incoming: &Incoming<'_>, sequence: u64, peek: Peek, now: Instant) -> Info {
+    Info {
+        sequence,
+        timestamp: incoming.header.timestamp,
+        marker: incoming.header.marker,
+        codec: incoming.codec,
+        arrival: now,
+        peek,
+        level: incoming.byte(Extension::AudioLevel),
+        orientation: incoming.byte(Extension::VideoOrientation),
     }
 }
 

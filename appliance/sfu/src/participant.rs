@@ -99,7 +99,8 @@ impl Participant {
             .answered(id, &answer)
             .map_err(|source| Refusal::Malformed { parser: "subscriber answer", source })?;
         let (ufrag, pwd) = (&answer.ufrag, &answer.pwd);
-        let setup = if answer.setup == sdp::Setup::Passive { Setup::Passive } else { Setup::Active };
+        let setup =
+            if answer.setup == sdp::Setup::Passive { Setup::Passive } else { Setup::Active };
         self.egress.connection.set_remote(ufrag, pwd, answer.fingerprint, setup);
         Ok(answered)
     }

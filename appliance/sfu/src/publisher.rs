@@ -180,23 +180,20 @@ impl Publisher {
     ) -> Option<(Incoming<'a>, bool)> {
         let section = self.sections.get(source.section)?;
         let payload = bytes.get(header.payload())?;
-        let incoming = |sequence, payload_type, payload, codec| Incoming {
+        let incoming = |sequence, payload, codec| Incoming {
             header,
             bytes,
             extensions: section.extensions,
             sequence,
-            payload_type,
             payload,
             codec,
         };
         match section.payload_types.get(header.payload_type)? {
-            PayloadType::Media(codec) => {
-                Some((incoming(header.sequence, header.payload_type, payload, codec), false))
-            }
-            PayloadType::Rtx { apt, kind } => {
+            PayloadType::Media(codec) => Some((incoming(header.sequence, payload, codec), false)),
+            PayloadType::Rtx { kind, .. } => {
                 // A probe carries no original.
                 let (original, payload) = payload.split_first_chunk::<2>()?;
-                Some((incoming(u16::from_be_bytes(*original), apt, payload, kind), true))
+                Some((incoming(u16::from_be_bytes(*original), payload, kind), true))
             }
         }
     }

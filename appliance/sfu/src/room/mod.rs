@@ -143,13 +143,13 @@ impl Room {
         };
         for message in messages {
             match role {
-                PeerRole::Publisher => self.from_publisher(participant, &message, context.now),
-                PeerRole::Subscriber => self.from_subscriber(participant, &message, context),
+                PeerRole::Publisher => self.publisher_reports(participant, &message, context.now),
+                PeerRole::Subscriber => self.subscriber_reports(participant, &message, context),
             }
         }
     }
 
-    fn from_publisher(&mut self, participant: usize, message: &Message, now: Instant) {
+    fn publisher_reports(&mut self, participant: usize, message: &Message, now: Instant) {
         let Message::SenderReport { ssrc, ntp, timestamp } = *message else { return };
         let own = |track: &&mut Track| track.owner == participant;
         let mut layers = self
@@ -163,7 +163,7 @@ impl Room {
         }
     }
 
-    fn from_subscriber(
+    fn subscriber_reports(
         &mut self,
         participant: usize,
         message: &Message,

@@ -190,7 +190,6 @@ mod tests {
             sequence,
             timestamp,
             marker: false,
-            payload_type: 96,
             codec: CodecKind::Vp8,
             arrival,
             peek,

@@ -11,7 +11,7 @@ const TRIES_MAX: u8 = 8;
 /// Holes that are followed at the same time; beyond it a keyframe is cheaper.
 const MISSING_MAX: usize = 256;
 /// A packet that is missing for longer is of no use any more.
-const AGE_MAX: Duration = Duration::from_millis(1_000);
+const AGE_MAX: Duration = Duration::from_secs(1);
 const RTT_INITIAL: Duration = Duration::from_millis(80);
 const RTT_MIN: Duration = Duration::from_millis(10);
 const RTT_MAX: Duration = Duration::from_millis(500);
@@ -115,15 +115,6 @@ impl Nack {
     /// Whether packets were given up since the last call: a decoder will need a keyframe.
     pub(crate) fn take_gave_up(&mut self) -> bool {
         std::mem::take(&mut self.gave_up)
-    }
-
-    /// A keyframe began at `sequence`: nothing before it matters.
-    pub(crate) fn forget_before(&mut self, sequence: u64) {
-        self.holes.retain(|hole| hole.sequence >= sequence);
-    }
-
-    pub(crate) fn rtt(&self) -> Duration {
-        self.rtt
     }
 }
 

@@ -47,6 +47,7 @@ impl Pool {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn free_count(&self) -> usize {
         self.free.len()
     }

@@ -14,7 +14,6 @@ pub(crate) struct Stats {
     prior: (u64, u64),
     window: (u64, u64),
     sender_report: Option<SenderReport>,
-    bytes: u64,
 }
 
 /// The last report of the source's sender: which of its media times is which of its wall times.
@@ -38,19 +37,11 @@ pub(crate) struct Block {
 }
 
 impl Stats {
-    /// `bytes` of payload with extended sequence number `sequence` arrived for the first time.
-    pub(crate) fn arrived(
-        &mut self,
-        sequence: u64,
-        timestamp: u32,
-        clock_hz: u32,
-        bytes: usize,
-        now: Instant,
-    ) {
+    /// A packet with this extended sequence number arrived for the first time.
+    pub(crate) fn arrived(&mut self, sequence: u64, timestamp: u32, clock_hz: u32, now: Instant) {
         self.first = Some(self.first.map_or(sequence, |first| first.min(sequence)));
         self.highest = self.highest.max(sequence);
         self.received += 1;
-        self.bytes += bytes as u64;
         if let Some((then, before)) = self.last {
             let elapsed = now.duration_since(then).as_secs_f64() * f64::from(clock_hz);
             let media = f64::from(timestamp.wrapping_sub(before).cast_signed());
@@ -65,11 +56,6 @@ impl Stats {
 
     pub(crate) fn last_sender_report(&self) -> Option<SenderReport> {
         self.sender_report
-    }
-
-    /// Payload bytes since the start.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
     }
 
     fn expected(&self) -> u64 {
@@ -122,7 +108,7 @@ mod tests {
         let (mut stats, now) = (Stats::default(), Instant::now());
         for sequence in (0..100u64).filter(|sequence| sequence % 4 != 1) {
             let at = now + Duration::from_millis(20) * sequence as u32;
-            stats.arrived(70_000 + sequence, 960 * sequence as u32, 48_000, 100, at);
+            stats.arrived(70_000 + sequence, 960 * sequence as u32, 48_000, at);
         }
         let block = stats.report(now).expect("packets arrived");
         assert_eq!((block.fraction_lost, block.total_lost), (64, 25));

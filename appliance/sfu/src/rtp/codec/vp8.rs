@@ -26,7 +26,7 @@ pub(crate) struct Vp8 {
 fn parse(bytes: &[u8]) -> Result<Vp8, Cut> {
     let byte = |at: usize| bytes.get(at).copied().ok_or(Cut);
     let first = byte(0)?;
-    let mut vp8 = Vp8 { start: first & 0x10 != 0 && first & 0x07 == 0, ..Vp8::default() };
+    let mut vp8 = Vp8 { start: first & 0x17 == 0x10, ..Vp8::default() };
     let mut at = 1;
     if first & 0x80 != 0 {
         let flags = byte(at)?;
