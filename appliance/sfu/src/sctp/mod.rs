@@ -4,6 +4,8 @@
 //! reliable ones up to a limit and then the receiver is given up.
 
 mod dcep;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::VecDeque,

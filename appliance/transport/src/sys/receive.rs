@@ -107,7 +107,7 @@ fn local_address(header: &libc::msghdr) -> Option<IpAddr> {
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                 // SAFETY: this kind carries an `in_pktinfo`.
                 let info = unsafe { data.cast::<libc::in_pktinfo>().read_unaligned() };
-                return Some(Ipv4Addr::from(u32::from_be(info.ipi_addr.s_addr)).into());
+                return Some(Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr)).into());
             }
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                 // SAFETY: this kind carries an `in6_pktinfo`.
