@@ -61,16 +61,7 @@ struct Shard {
 
 /// Runs until the commands end.
 pub(crate) fn run(sfu: Sfu, parts: Parts) {
-    let mut shard = Shard {
-        sfu,
-        senders: parts.sockets.iter().map(Sender::new).collect(),
-        locals: Locals::new(parts.sockets.len()),
-        outbox: Outbox::with_capacity(OUTBOX_DATAGRAMS),
-        order: Vec::with_capacity(OUTBOX_DATAGRAMS),
-        sent: Sent::default(),
-        orphaned: false,
-        parts,
-    };
+    let mut shard = Shard::new(sfu, parts);
     let mut fds = shard.descriptors();
     let mut datagrams = Datagrams::new();
     while !shard.orphaned {
@@ -92,6 +83,19 @@ pub(crate) fn run(sfu: Sfu, parts: Parts) {
 }
 
 impl Shard {
+    fn new(sfu: Sfu, parts: Parts) -> Self {
+        Self {
+            sfu,
+            senders: parts.sockets.iter().map(Sender::new).collect(),
+            locals: Locals::new(parts.sockets.len()),
+            outbox: Outbox::with_capacity(OUTBOX_DATAGRAMS),
+            order: Vec::with_capacity(OUTBOX_DATAGRAMS),
+            sent: Sent::default(),
+            orphaned: false,
+            parts,
+        }
+    }
+
     fn descriptors(&self) -> Vec<libc::pollfd> {
         let sockets = self.parts.sockets.iter().map(AsRawFd::as_raw_fd);
         std::iter::once(self.parts.waker.fd())
@@ -201,5 +205,60 @@ impl Shard {
             }
             (self.parts.report)(event);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::SocketAddr,
+        sync::{Arc, atomic::AtomicU64, mpsc::sync_channel},
+        time::Instant,
+    };
+
+    use belfry_sfu::{Certificate, Sfu, SfuConfig, outbox::Destination};
+
+    use super::{Parts, Shard};
+    use crate::{
+        ring::{Demux, Inlet},
+        sys::Waker,
+    };
+
+    fn shard() -> Shard {
+        let certificate = Arc::new(Certificate::generate().expect("aws-lc makes keys"));
+        let config = SfuConfig { shard: 0, candidates: Vec::new(), certificate };
+        let waker = Waker::new().expect("eventfd");
+        let (inlet, strayed) = Inlet::new(waker.clone());
+        let (_sender, commands) = sync_channel(1);
+        let parts = Parts {
+            sockets: Arc::from([]),
+            waker,
+            commands,
+            strayed,
+            demux: Demux::new(0, vec![inlet]),
+            heartbeat: Arc::new(AtomicU64::new(0)),
+            report: Arc::new(|_event| {}),
+        };
+        Shard::new(Sfu::new(config, Instant::now()), parts)
+    }
+
+    #[test]
+    fn what_a_panic_left_half_written_is_not_sent() {
+        let mut shard = shard();
+        let to = Destination::udp(0, SocketAddr::from(([127, 0, 0, 1], 9)));
+        shard.guarded(|_sfu, _now, outbox| outbox.push_copy(to, b"sealed"));
+        shard.guarded(|_sfu, _now, outbox| {
+            outbox.push_copy(to, b"not sealed yet");
+            panic!("as a bug would");
+        });
+        assert_eq!(shard.outbox.iter().count(), 1);
+        assert!(shard.orphaned, "no room was at work: the shard itself is to blame");
+    }
+
+    #[test]
+    fn a_shard_ends_when_nobody_commands_it_any_more() {
+        let mut shard = shard();
+        shard.take_commands();
+        assert!(shard.orphaned);
     }
 }
