@@ -10,6 +10,8 @@ const HISTORY: usize = 2_048;
 /// Feedback is judged over at least this much time and this many packets.
 const WINDOW: Duration = Duration::from_millis(500);
 const WINDOW_PACKETS_MIN: u32 = 20;
+/// Without transport-wide feedback, receiver reports are judged this often.
+const REPORTED_WINDOW: Duration = Duration::from_secs(1);
 const LOSS_HIGH: f64 = 0.10;
 const LOSS_LOW: f64 = 0.02;
 /// Growth in a second without loss, and near the rate at which loss began.
@@ -40,6 +42,8 @@ pub(crate) struct Estimate {
     /// Smoothed.
     loss: f64,
     rtt: Option<Duration>,
+    /// The receiver sends transport-wide feedback; else its receiver reports have to do.
+    has_feedback: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +66,7 @@ impl Default for Estimate {
             ceiling: None,
             loss: 0.0,
             rtt: None,
+            has_feedback: false,
         }
     }
 }
@@ -83,6 +88,7 @@ impl Estimate {
 
     /// The receiver's feedback on the packets from `base` on.
     pub(crate) fn feedback(&mut self, base: u16, received: &[bool], now: Instant) {
+        self.has_feedback = true;
         let newest = self.next - 1;
         let back = u64::from((newest as u16).wrapping_sub(base));
         let first = newest.saturating_sub(back);
@@ -123,6 +129,25 @@ impl Estimate {
             });
             let growth: f64 = if near { GROWTH_CAREFUL } else { GROWTH };
             self.cap_bps *= growth.powf(elapsed.as_secs_f64().min(2.0));
+        }
+        self.cap_bps = self.cap_bps.clamp(MIN_BPS, MAX_BPS);
+    }
+
+    /// A receiver report told this loss (0 to 1) of one stream.
+    pub(crate) fn reported(&mut self, loss: f64, now: Instant) {
+        if self.has_feedback {
+            return;
+        }
+        self.loss = self.loss * 0.7 + loss * 0.3;
+        let since = *self.window.since.get_or_insert(now);
+        if now.duration_since(since) < REPORTED_WINDOW {
+            return;
+        }
+        self.window.since = Some(now);
+        if self.loss > LOSS_HIGH {
+            self.cap_bps *= 1.0 - 0.5 * self.loss;
+        } else if self.loss < LOSS_LOW {
+            self.cap_bps *= GROWTH_CAREFUL;
         }
         self.cap_bps = self.cap_bps.clamp(MIN_BPS, MAX_BPS);
     }
@@ -179,6 +204,20 @@ mod tests {
         let (mut estimate, mut now) = (Estimate::default(), Instant::now());
         run(&mut estimate, &mut now, 5, 4_000_000, 20);
         assert_eq!(estimate.cap_bps(), START_BPS as u64);
+    }
+
+    #[test]
+    fn receiver_reports_have_to_do_where_there_is_no_feedback() {
+        let (mut estimate, now) = (Estimate::default(), Instant::now());
+        for second in 0..10 {
+            estimate.reported(0.3, now + Duration::from_secs(second));
+        }
+        let shrunk = estimate.cap_bps();
+        assert!((shrunk as f64) < START_BPS * 0.5, "{shrunk}");
+        for second in 10..40 {
+            estimate.reported(0.0, now + Duration::from_secs(second));
+        }
+        assert!(estimate.cap_bps() > shrunk);
     }
 
     #[test]

@@ -20,6 +20,8 @@ const RATE_WINDOW: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Default)]
 pub(crate) struct Layer {
+    /// The publisher repeats what is asked for.
+    repairs: bool,
     /// The SSRC of its media, once known.
     pub(crate) ssrc: Option<u32>,
     pub(crate) ring: Ring,
@@ -66,6 +68,11 @@ impl Incoming<'_> {
 }
 
 impl Layer {
+    /// `repairs`: NACK was negotiated.
+    pub(crate) fn new(repairs: bool) -> Self {
+        Self { repairs, ..Self::default() }
+    }
+
     /// Takes up a packet, original or retransmitted.
     pub(crate) fn accept<'a>(
         &mut self,
@@ -75,7 +82,7 @@ impl Layer {
     ) -> Accepted<'a> {
         let sequence = self.extender.extend(incoming.sequence);
         if incoming.payload.is_empty() {
-            self.nack.arrived(sequence, now);
+            self.note(sequence, now);
             return Accepted::Padding(sequence);
         }
         let descriptor = incoming.extension(Extension::DependencyDescriptor).unwrap_or_default();
@@ -91,9 +98,15 @@ impl Layer {
         Accepted::Media(packet)
     }
 
+    fn note(&mut self, sequence: u64, now: Instant) {
+        if self.repairs {
+            self.nack.arrived(sequence, now);
+        }
+    }
+
     fn count(&mut self, packet: &Packet<'_>, clock_hz: u32, now: Instant) {
         let Info { sequence, timestamp, peek, .. } = packet.info;
-        self.nack.arrived(sequence, now);
+        self.note(sequence, now);
         self.stats.arrived(sequence, timestamp, clock_hz, now);
         self.rate.arrived(packet.payload.len(), now);
         self.last = Some(now);
@@ -105,7 +118,8 @@ impl Layer {
     /// The publisher sends this layer on another SSRC now: nothing of before fits any more.
     pub(crate) fn restart(&mut self, ssrc: u32, pool: &mut Pool) {
         self.ring.clear(pool);
-        *self = Self { ssrc: Some(ssrc), keyframe: self.keyframe, ..Self::default() };
+        let (repairs, keyframe) = (self.repairs, self.keyframe);
+        *self = Self { ssrc: Some(ssrc), keyframe, ..Self::new(repairs) };
     }
 
     /// Packets arrive.

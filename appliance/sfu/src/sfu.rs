@@ -320,3 +320,42 @@ impl Sfu {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use belfry_media_api::{Command, Event};
+
+    use super::{Sfu, SfuConfig};
+    use crate::dtls::Certificate;
+    use crate::outbox::Outbox;
+
+    #[test]
+    fn a_room_that_fails_takes_no_other_with_it() {
+        let (now, mut outbox) = (Instant::now(), Outbox::default());
+        let certificate = Arc::new(Certificate::generate().expect("aws-lc makes P-256 keys"));
+        let mut sfu = Sfu::new(SfuConfig { shard: 0, candidates: Vec::new(), certificate }, now);
+        for (room, participant) in [("RM_1", "PA_1"), ("RM_2", "PA_2")] {
+            let (room, participant) = (room.into(), participant.into());
+            sfu.command(Command::OpenParticipant { room, participant }, now, &mut outbox);
+        }
+        assert_eq!(sfu.abandon_room(), None);
+        let broken = sfu.by_room.get(&"RM_1".into()).copied();
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let key = broken.expect("the room is there");
+            sfu.work(key, now, &mut outbox, |_, _| std::panic::panic_any("in the room's work"));
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(sfu.abandon_room(), Some("RM_1".into()));
+        assert!(
+            std::iter::from_fn(|| sfu.poll_event())
+                .any(|event| event == Event::RoomFailed { room: "RM_1".into() })
+        );
+        assert_eq!((sfu.rooms.len(), sfu.by_participant.len(), sfu.shared.owners.len()), (1, 1, 1));
+        let (room, participant) = ("RM_1".into(), "PA_1".into());
+        sfu.command(Command::OpenParticipant { room, participant }, now, &mut outbox);
+        assert_eq!(sfu.rooms.len(), 2);
+    }
+}

@@ -11,7 +11,7 @@ use crate::layer::{Accepted, Incoming, Layer};
 use crate::participant::Participant;
 use crate::rtp::rtcp::Writer;
 use crate::rtp::slab::Pool;
-use crate::sdp::CodecKind;
+use crate::sdp::{CodecKind, NegotiatedCodec};
 use crate::speakers::Heard;
 use crate::wanted::Wanted;
 
@@ -39,15 +39,16 @@ impl Track {
         publication: Publication,
         owner: usize,
         kind: MediaKind,
-        codecs: Vec<CodecKind>,
+        codecs: &[NegotiatedCodec],
         layers: usize,
     ) -> Self {
+        let repairs = codecs.iter().any(|codec| codec.feedback.nack);
         Self {
             publication,
             owner,
             kind,
-            codecs,
-            layers: std::iter::repeat_with(Layer::default).take(layers).collect(),
+            codecs: codecs.iter().map(|codec| codec.kind).collect(),
+            layers: std::iter::repeat_with(|| Layer::new(repairs)).take(layers).collect(),
             downs: Vec::new(),
             heard: Heard::default(),
             started: false,

@@ -122,9 +122,8 @@ impl Room {
             return false;
         };
         let layers = section.rids.len().clamp(1, TRACK_LAYERS_MAX);
-        let codecs = section.codecs.iter().map(|codec| codec.kind).collect();
         let (mid, track_sid) = (publication.mid.clone(), publication.track.clone());
-        let track = Track::new(publication, owner, section.kind, codecs, layers);
+        let track = Track::new(publication, owner, section.kind, &section.codecs, layers);
         let key = self.tracks.insert(track);
         let before = publisher.bind(&mid, Some(key));
         self.by_track.insert(track_sid, key);

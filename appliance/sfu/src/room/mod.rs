@@ -187,7 +187,9 @@ impl Room {
         };
         let Some(down) = track.downs.get_mut(at) else { return };
         match message {
-            Message::Report { last_sr, delay, .. } => {
+            Message::Report { fraction_lost, last_sr, delay, .. } => {
+                let loss = f64::from(*fraction_lost) / 256.0;
+                subscriber.egress.estimate.reported(loss, context.now);
                 let rtt = down.reported(*last_sr, *delay, context.now);
                 if let Some(rtt) = rtt {
                     subscriber.egress.estimate.rtt_sample(rtt);

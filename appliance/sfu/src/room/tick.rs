@@ -61,8 +61,7 @@ impl Room {
     }
 
     fn wake_connections(&mut self, context: &mut Context<'_>) {
-        let keys: Vec<usize> = self.participants.iter().map(|(key, _)| key).collect();
-        for key in keys {
+        for key in 0..self.participants.capacity() {
             for role in [PeerRole::Publisher, PeerRole::Subscriber] {
                 let found = self.participants.get_mut(key);
                 let Some(connection) = found.and_then(|found| found.connection(role)) else {

@@ -41,6 +41,9 @@ pub(crate) struct World {
     /// Percent of media packets that the network drops, towards the server and from it.
     pub(crate) loss: (u64, u64),
     seed: u64,
+    /// What the network carries to a client, in bits per second, and what is left of it now.
+    pub(crate) narrow: Option<(usize, u64)>,
+    left: i64,
     /// Answers are kept back while this is set.
     pub(crate) hold_answers: bool,
     pub(crate) largest_outbox: usize,
@@ -60,6 +63,8 @@ impl World {
             outbox: Outbox::default(),
             loss: (0, 0),
             seed: 7,
+            narrow: None,
+            left: 0,
             hold_answers: false,
             largest_outbox: 0,
         }
@@ -192,6 +197,11 @@ impl World {
 
     fn step(&mut self) {
         self.now += STEP;
+        if let Some((_, rate_bps)) = self.narrow {
+            let step = (rate_bps / 8 * STEP.as_millis() as u64 / 1_000) as i64;
+            // A queue of 50 ms.
+            self.left = (self.left + step).min(step * 10);
+        }
         while self.network.front().is_some_and(|datagram| datagram.at <= self.now) {
             let Some(mut datagram) = self.network.pop_front() else { break };
             if datagram.target == SocketAddr::from(SERVER) {
@@ -235,6 +245,14 @@ impl World {
         let media = bytes.first().is_some_and(|first| (128..192).contains(first));
         if media && self.random() % 100 < loss {
             return;
+        }
+        let narrow =
+            self.narrow.map(|(client, _)| SocketAddr::from(([10, 0, 1, client as u8], 4_001)));
+        if media && narrow == Some(target) {
+            if self.left < bytes.len() as i64 {
+                return;
+            }
+            self.left -= bytes.len() as i64;
         }
         self.network.push_back(Datagram { at: self.now + DELAY, source, target, bytes });
     }
