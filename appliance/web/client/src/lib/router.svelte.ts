@@ -7,13 +7,19 @@ export function parseRoute(path: string): Route {
   return lesson ? { page: 'lesson', lesson: decodeURIComponent(lesson) } : { page: 'today' };
 }
 
-export const router: { route: Route } = $state({ route: parseRoute(location.pathname) });
+/** `moved`: the person has come from another page of the application, not from outside. */
+export const router: { route: Route; moved: boolean } = $state({
+  route: parseRoute(location.pathname),
+  moved: false,
+});
 
 export function go(path: string): void {
   history.pushState(null, '', path);
   router.route = parseRoute(path);
+  router.moved = true;
 }
 
 addEventListener('popstate', () => {
   router.route = parseRoute(location.pathname);
+  router.moved = true;
 });
