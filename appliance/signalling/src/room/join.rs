@@ -276,10 +276,14 @@ fn arrival(sid: ParticipantSid, join: Join, now: Timestamp) -> Participant {
             grants.attributes.entry(key).or_insert(value);
         }
     }
+    // Nobody is told that somebody reads compressed text: the lesson has to read chat, too.
+    let compressed = proto::client_info::Capability::CapCompressionDeflateRaw;
     let capabilities = query
         .capabilities
         .iter()
-        .filter_map(|name| proto::client_info::Capability::from_str_name(name).map(i32::from));
+        .filter_map(|name| proto::client_info::Capability::from_str_name(name))
+        .filter(|capability| *capability != compressed)
+        .map(i32::from);
     Participant {
         sid,
         identity: grants.identity.clone(),

@@ -1,12 +1,13 @@
 //! Joining, resuming, leaving.
 
-use belfry_media_api::{Command, ConnectionQuality, Event};
+use belfry_media_api::{Command, ConnectionQuality, DataKind, Event};
 use belfry_model::{LessonRole, Outside, limits};
 use livekit_protocol as proto;
 use livekit_protocol::leave_request::Action;
 use livekit_protocol::participant_info::State;
 use livekit_protocol::signal_request::Message as Asked;
 use livekit_protocol::signal_response::Message;
+use proptest::{collection, prelude::*};
 
 use super::super::{JoinRefusal, LeaveReason, Notice, RoomControl};
 use super::{MIC, Stage, grants, leave_of, signer, updates};
@@ -349,4 +350,29 @@ fn the_local_quality_is_never_lost() {
     };
     assert_eq!(quality(stage.take(&student)), Some(proto::ConnectionQuality::Poor));
     assert_eq!(quality(stage.take(&teacher)), Some(proto::ConnectionQuality::Lost));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_of_one_client_disturb_another(
+        frames in collection::vec(collection::vec(any::<u8>(), 0..60), 0..20),
+        packets in collection::vec(collection::vec(any::<u8>(), 0..60), 0..20),
+    ) {
+        let mut stage = Stage::new();
+        let honest = stage.arrive("p1", LessonRole::Teacher);
+        let hostile = stage.arrive("p2", LessonRole::Student);
+        stage.publish(&hostile, MIC);
+        for frame in &frames {
+            stage.room.frame(hostile.socket, Outside::new(frame), stage.now);
+        }
+        for bytes in packets {
+            let (participant, kind) = (hostile.sid.clone(), DataKind::Lossy);
+            stage.event(Event::Data { participant, kind, bytes });
+        }
+        stage.pass_ms(30_000);
+        stage.clear();
+        stage.ask(&honest, Asked::Ping(1));
+        prop_assert_eq!(stage.take(&honest).len(), 1);
+        prop_assert!(stage.closed.is_empty());
+    }
 }
