@@ -1,5 +1,7 @@
+use rtc_srtp::{context::Context, protection_profile::ProtectionProfile};
+
 use super::{Keys, Profile, SSRCS_INBOUND_MAX, Srtp, Unsealed};
-use crate::connection::Refused;
+use crate::{connection::Refused, crypto};
 
 const PROFILES: [Profile; 3] =
     [Profile::AeadAes128Gcm, Profile::AeadAes256Gcm, Profile::Aes128CmSha1_80];
@@ -52,8 +54,49 @@ fn what_one_end_seals_the_other_opens_in_every_profile() {
     }
 }
 
-/// The keys and packets of RFC 7714, section 16.1.1 and 17.1 are for session keys; this one checks
-/// the key derivation of RFC 3711, appendix B.3.
+/// The client's end, made with a library that shares only the block ciphers with ours.
+fn foreign(profile: Profile) -> (Context, Context) {
+    let theirs = match profile {
+        Profile::AeadAes128Gcm => ProtectionProfile::AeadAes128Gcm,
+        Profile::AeadAes256Gcm => ProtectionProfile::AeadAes256Gcm,
+        Profile::Aes128CmSha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
+    };
+    let exported: Vec<u8> = (0..Keys::exported_len(profile)).map(|byte| byte as u8).collect();
+    let keys = Keys::from_exported(profile, &exported, true).expect("long enough");
+    let context = |key: &[u8], salt: &[u8]| {
+        Context::new(key, salt, theirs, None, None, crypto::primitives()).expect("the same lengths")
+    };
+    (context(&keys.local_key, &keys.local_salt), context(&keys.remote_key, &keys.remote_salt))
+}
+
+#[test]
+fn another_implementation_understands_every_profile_both_ways() {
+    for profile in PROFILES {
+        let (_, mut server) = pair(profile);
+        let (mut out, mut back) = foreign(profile);
+        for sequence in [65_534, 65_535, 0, 1] {
+            let plain = rtp(7, sequence, b"payload");
+            let mut sealed = out.encrypt_rtp(&plain).expect("seals").to_vec();
+            let len = server.open_rtp(&mut sealed).expect("authentic");
+            assert_eq!(sealed[..len], plain, "{profile:?}");
+            let sealed = seal(&mut server, &plain);
+            assert_eq!(back.decrypt_rtp(&sealed).expect("authentic"), plain, "{profile:?}");
+        }
+        for _ in 0..3 {
+            let plain = [0x80, 201, 0, 1, 0, 0, 0, 9];
+            let mut sealed = out.encrypt_rtcp(&plain).expect("seals").to_vec();
+            let len = server.open_rtcp(&mut sealed).expect("authentic");
+            assert_eq!(sealed[..len], plain, "{profile:?}");
+            let mut sealed = plain.to_vec();
+            sealed.resize(plain.len() + server.rtcp_overhead(), 0);
+            server.seal_rtcp(&mut sealed).expect("seals");
+            let opened = back.decrypt_rtcp(&sealed).expect("authentic");
+            assert_eq!(opened[..], plain, "{profile:?}");
+        }
+    }
+}
+
+/// RFC 3711, appendix B.3.
 #[test]
 fn session_keys_are_those_of_the_rfc() {
     let key = [
