@@ -187,18 +187,14 @@ impl Identity {
             .ok_or(Error::SessionEnded)?;
         let username = credential.person.username.clone();
         self.may_try(username.reveal(), Some(&credential.person), peer, now).await?;
-        match self.check(Some(credential), password).await? {
-            Ok(credential) => {
-                self.count_success(username.reveal(), peer).await?;
-                Ok(credential.person)
-            }
-            Err(_) => {
-                self.count_failure(username.reveal(), peer, now).await?;
-                let detail = Detail::StepUpRefused { person: Audited(who.person.0) };
-                self.ledger.enqueue(event(who, detail, now));
-                Err(Error::Wrong)
-            }
+        if let Ok(credential) = self.check(Some(credential), password).await? {
+            self.count_success(username.reveal(), peer).await?;
+            return Ok(credential.person);
         }
+        self.count_failure(username.reveal(), peer, now).await?;
+        let detail = Detail::StepUpRefused { person: Audited(who.person.0) };
+        self.ledger.enqueue(event(who, detail, now));
+        Err(Error::Wrong)
     }
 
     /// A new session for a person.
@@ -292,7 +288,7 @@ impl Identity {
 
     async fn count_success(&self, username: &str, peer: &Pii<IpAddr>) -> Result<(), Error> {
         self.store
-            .throttle(self.subjects(username, peer), |rows| throttle::succeeded(rows))
+            .throttle(self.subjects(username, peer), throttle::succeeded)
             .await
             .map_err(Error::store("throttle a sign-in"))
     }

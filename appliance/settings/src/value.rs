@@ -199,7 +199,7 @@ pub(crate) fn host_names(names: &[String]) -> Result<(), String> {
     if let Some(name) = wrong {
         return Err(format!("{name:?} is not a host name in lower case"));
     }
-    if let Some(name) = names.iter().find(|name| name.ends_with(".local")) {
+    if let Some(name) = names.iter().find(|name| name.rsplit('.').next() == Some("local")) {
         return Err(format!("{name}: names under .local do not reach other parts of the network"));
     }
     Ok(())

@@ -209,7 +209,7 @@ fn keep(
         .and_then(|mut statement| {
             statement.execute(params![
                 id.0,
-                message.number as i64,
+                message.number.cast_signed(),
                 message.identity.as_str(),
                 message.name.reveal(),
                 message.text.reveal(),
@@ -223,7 +223,7 @@ fn keep(
         tx.prepare_cached(
             "UPDATE chat_message SET deleted_at = ?3 WHERE lesson_id = ?1 AND number = ?2",
         )
-        .and_then(|mut statement| statement.execute(params![id.0, *number as i64, now.0]))
+        .and_then(|mut statement| statement.execute(params![id.0, number.cast_signed(), now.0]))
         .map_err(&failed)?;
     }
     if changes.ended {
@@ -285,7 +285,7 @@ fn chat_of(tx: &Transaction<'_>, id: LessonId) -> Result<Vec<ChatMessage>, Error
         )
         .map_err(&failed)?;
     let rows = statement
-        .query_map(params![id.0, CHAT_HISTORY_MAX as i64], |row| {
+        .query_map(params![id.0, i64::try_from(CHAT_HISTORY_MAX).expect("a small limit")], |row| {
             Ok(ChatMessage {
                 number: row.get::<_, i64>(0)? as u64,
                 identity: Identity::from(row.get::<_, String>(1)?),
