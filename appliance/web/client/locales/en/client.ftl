@@ -244,6 +244,7 @@ chat-is-off = The teacher has turned off the chat.
 
 pref-shortcuts = Single-key shortcuts
 pref-pushToTalk = Hold space to talk
+pref-speakerView = Show the person who speaks large
 pref-mirrorSelf = Show my own picture as in a mirror
 pref-moreVideo = Show more videos (needs a fast device)
 shortcuts = Shortcuts
@@ -269,6 +270,8 @@ banner-reconnecting = Reconnecting. You are still in the lesson.
 banner-connecting = Connecting sound and picture…
 banner-sound-blocked = The browser holds back the sound of the lesson.
 turn-on-sound = Turn on sound
+banner-weak = Your connection is weak. Without your video others hear you better.
+banner-weak-sound = Your connection is weak. Move closer to the Wi-Fi, or use a cable.
 banner-silent = Your microphone is on, but no sound comes from it. Others cannot hear you.
 fix-microphone = Fix microphone
 other-microphone = Choose another

@@ -13,6 +13,7 @@ export interface Prefs {
   shortcuts: boolean;
   pushToTalk: boolean;
   moreVideo: boolean;
+  speakerView: boolean;
   mirrorSelf: boolean;
 }
 
@@ -26,6 +27,7 @@ const initial: Prefs = {
   shortcuts: true,
   pushToTalk: false,
   moreVideo: false,
+  speakerView: false,
   mirrorSelf: true,
 };
 

@@ -36,8 +36,16 @@ export class LessonView {
     return sharing[0]?.identity ?? null;
   });
 
-  /** The screen has the stage unless this person enlarged somebody. */
-  readonly stage: Identity | null = $derived.by(() => (this.screen ? null : this.seen.stage));
+  /** For those who want it so: who speaks is large, where nobody else has set the layout. */
+  private readonly speaker: Identity | null = $derived.by(() => {
+    if (!prefs.speakerView || this.seen.mode !== 'gallery' || this.seen.page !== null) return null;
+    const self = this.lesson.snapshot?.you.identity;
+    const others = this.seen.tiles.filter((one) => one !== self);
+    return this.lesson.media.speakers.find((one) => others.includes(one)) ?? others[0] ?? null;
+  });
+
+  /** Who is large. A shared screen has the stage for itself. */
+  readonly stage: Identity | null = $derived.by(() => (this.screen ? null : (this.seen.stage ?? this.speaker)));
 
   readonly strip: Identity[] = $derived.by(() =>
     this.stage ? this.seen.tiles.filter((one) => one !== this.stage) : this.seen.tiles,
@@ -78,8 +86,8 @@ export class LessonView {
 
   /** What the class sees while it follows this teacher. */
   readonly asView: View = $derived.by(() => ({
-    mode: this.seen.stage ? 'spotlight' : 'gallery',
-    spotlight: this.seen.stage,
+    mode: this.stage ? 'spotlight' : 'gallery',
+    spotlight: this.stage,
     page: this.page,
   }));
 
