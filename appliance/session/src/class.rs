@@ -131,7 +131,7 @@ pub(crate) struct Clients {
     /// Differs from process to process and from hub to hub.
     epoch: String,
     epoch_count: u64,
-    clients: HashMap<Identity, Client>,
+    by_identity: HashMap<Identity, Client>,
 }
 
 #[derive(Debug)]
@@ -144,18 +144,18 @@ struct Client {
 
 impl Clients {
     pub(crate) fn new(epoch: String) -> Self {
-        Self { epoch, epoch_count: 0, clients: HashMap::new() }
+        Self { epoch, epoch_count: 0, by_identity: HashMap::new() }
     }
 
     /// Makes room for a socket that is about to be greeted; an older one of the same participant
     /// is told that it goes on elsewhere. From here on its events are logged.
     pub(crate) fn expect(&mut self, identity: &Identity) {
         self.close(identity, Some(Farewell::Elsewhere));
-        if !self.clients.contains_key(identity) {
+        if !self.by_identity.contains_key(identity) {
             self.epoch_count += 1;
             let epoch = format!("{}-{}", self.epoch, self.epoch_count);
             let client = Client { epoch, seq: 0, log: VecDeque::new(), open: None };
-            self.clients.insert(identity.clone(), client);
+            self.by_identity.insert(identity.clone(), client);
         }
     }
 
@@ -167,7 +167,7 @@ impl Clients {
         resume: Option<&Resume>,
     ) -> (mpsc::Receiver<Outgoing>, bool) {
         let (sender, outgoing) = mpsc::channel(QUEUE_MAX);
-        let Some(client) = self.clients.get_mut(identity) else { return (outgoing, false) };
+        let Some(client) = self.by_identity.get_mut(identity) else { return (outgoing, false) };
         client.open = Some((socket, sender));
         let resumed = resume.filter(|resume| client.can_resume(resume));
         if let Some(Resume { seq, .. }) = resumed {
@@ -182,21 +182,21 @@ impl Clients {
 
     /// Whether this socket is still the one of its participant.
     pub(crate) fn is_open(&self, identity: &Identity, socket: u64) -> bool {
-        let client = self.clients.get(identity);
+        let client = self.by_identity.get(identity);
         client.and_then(|client| client.open.as_ref()).is_some_and(|(open, _)| *open == socket)
     }
 
     pub(crate) fn has_open(&self, identity: &Identity) -> bool {
-        self.clients.get(identity).is_some_and(|client| client.open.is_some())
+        self.by_identity.get(identity).is_some_and(|client| client.open.is_some())
     }
 
     /// The epoch and the number of the last event.
     pub(crate) fn position(&self, identity: &Identity) -> Option<(String, u64)> {
-        self.clients.get(identity).map(|client| (client.epoch.clone(), client.seq))
+        self.by_identity.get(identity).map(|client| (client.epoch.clone(), client.seq))
     }
 
     pub(crate) fn event(&mut self, identity: &Identity, event: &Arc<ClassEvent>) {
-        let Some(client) = self.clients.get_mut(identity) else { return };
+        let Some(client) = self.by_identity.get_mut(identity) else { return };
         client.seq += 1;
         if client.log.len() >= LOG_MAX {
             client.log.pop_front();
@@ -206,13 +206,13 @@ impl Clients {
     }
 
     pub(crate) fn put(&mut self, identity: &Identity, message: Outgoing) {
-        if let Some(client) = self.clients.get_mut(identity) {
+        if let Some(client) = self.by_identity.get_mut(identity) {
             client.put(message);
         }
     }
 
     pub(crate) fn close(&mut self, identity: &Identity, farewell: Option<Farewell>) {
-        if let Some(client) = self.clients.get_mut(identity) {
+        if let Some(client) = self.by_identity.get_mut(identity) {
             if let Some(farewell) = farewell {
                 client.put(Outgoing::Bye(farewell));
             }
@@ -222,21 +222,23 @@ impl Clients {
 
     /// Forgets somebody who has no place in the lesson any more.
     pub(crate) fn forget(&mut self, identity: &Identity) {
-        self.clients.remove(identity);
+        self.by_identity.remove(identity);
     }
 
     /// Forgets everybody else.
     pub(crate) fn keep(&mut self, keep: impl Fn(&Identity) -> bool) {
-        self.clients.retain(|identity, _| keep(identity));
+        self.by_identity.retain(|identity, _| keep(identity));
     }
 
     pub(crate) fn close_all(&mut self, farewell: &Farewell) {
-        let all: Vec<_> = self.clients.keys().cloned().collect();
-        all.iter().for_each(|identity| self.close(identity, Some(farewell.clone())));
+        let all: Vec<_> = self.by_identity.keys().cloned().collect();
+        for identity in &all {
+            self.close(identity, Some(farewell.clone()));
+        }
     }
 
     pub(crate) fn identities(&self) -> Vec<Identity> {
-        self.clients.keys().cloned().collect()
+        self.by_identity.keys().cloned().collect()
     }
 }
 

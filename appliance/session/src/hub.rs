@@ -50,8 +50,8 @@ pub(crate) enum Input {
         socket: u64,
     },
     SignalOpened {
-        grants: token::Grants,
-        query: query::Query,
+        identity: Identity,
+        query: Box<query::Query>,
         answer: oneshot::Sender<Result<SignalSocket, SignalRefusal>>,
     },
     SignalFrame {
@@ -145,8 +145,8 @@ impl Hub {
                 self.class_command(&identity, socket, id, command, now);
             }
             Input::ClassClosed { identity, socket } => self.class_closed(identity, socket, now),
-            Input::SignalOpened { grants, query, answer } => {
-                let _ = answer.send(self.signal_opened(grants, query, now));
+            Input::SignalOpened { identity, query, answer } => {
+                let _ = answer.send(self.signal_opened(&identity, *query, now));
             }
             Input::SignalFrame { socket, bytes } => {
                 self.room.frame(socket, Outside::new(&bytes), now);
@@ -369,12 +369,12 @@ impl Hub {
 
     fn signal_opened(
         &mut self,
-        grants: token::Grants,
+        identity: &Identity,
         query: query::Query,
         now: Timestamp,
     ) -> Result<SignalSocket, SignalRefusal> {
         // The token says who; what they may do is what the lesson says now.
-        let grants = self.grants(&grants.identity).ok_or(SignalRefusal::NotAdmitted)?;
+        let grants = self.grants(identity).ok_or(SignalRefusal::NotAdmitted)?;
         self.room.check(&grants).map_err(SignalRefusal::Room)?;
         self.socket_last += 1;
         let socket = SocketId(self.socket_last);

@@ -124,6 +124,11 @@ impl Sessions {
         Ok(count)
     }
 
+    /// Brings a lesson to life before anybody has come, so that its timers run.
+    pub async fn wake(&self, lesson: LessonId) -> Result<(), OpenError> {
+        self.hub(lesson).await.map(drop)
+    }
+
     /// What is live of a lesson; `None`: nothing is.
     pub async fn summary(&self, lesson: LessonId) -> Option<Summary> {
         let live = self.live.lock().await;
@@ -159,7 +164,8 @@ impl Sessions {
             OpenError::TooManyLessons | OpenError::Store(_) => SignalRefusal::Unavailable,
         })?;
         let (answer, answered) = oneshot::channel();
-        let input = Input::SignalOpened { grants, query, answer };
+        let Grants { identity, .. } = grants;
+        let input = Input::SignalOpened { identity, query: Box::new(query), answer };
         hub.send(input).await.map_err(|_| SignalRefusal::NoLesson)?;
         answered.await.map_err(|_| SignalRefusal::NoLesson)?
     }
