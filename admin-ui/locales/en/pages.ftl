@@ -165,7 +165,8 @@ day-saturday = Saturday
 day-sunday = Sunday
 
 settings-intro = Every setting says what it does. Changes are written to the audit log.
-settings-save = Save { $group }
+settings-save = Save
+settings-at-start = Takes effect when the appliance starts again.
 
 record-intro = Who did what on this appliance, newest first. Reading this page is itself recorded. Times are UTC.
 record-none = The log is empty.

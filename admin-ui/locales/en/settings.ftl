@@ -1,1 +1,44 @@
-# Names and explanations of settings and of their groups.
+# Names and explanations of settings and of their groups. A key is the setting's own, with hyphens.
+
+settings-group-https = Names of this appliance
+settings-group-media = Addresses for video and sound
+settings-group-school = School
+settings-group-session = Time until sign-out
+settings-group-sign-in = Protection of the sign-in
+settings-group-lesson = Lessons
+
+setting-https-host-names = Host names
+setting-https-host-names-help = The names that people type, one on each line. The first one is used in links; the certificate is for all of them.
+setting-media-advertised-addresses = Addresses of this appliance
+setting-media-advertised-addresses-help = Where devices reach it, one on each line. If empty, the addresses of its network cards are used.
+setting-school-district-name = Name of the district
+setting-school-district-name-help = Shown at the top of every page and at the sign-in.
+setting-school-name = Name of the school
+setting-school-name-help = Shown to teachers and students.
+setting-session-idle-minutes = Minutes without activity, teachers and students
+setting-session-idle-minutes-help = After this time without a click, they are signed out.
+setting-session-teacher-hours = Hours in all, teachers
+setting-session-teacher-hours-help = After this time, teachers sign in again in any case.
+setting-session-student-hours = Hours in all, students
+setting-session-student-hours-help = After this time, students sign in again in any case. A school day is a good choice.
+setting-session-admin-idle-minutes = Minutes without activity, administrators
+setting-session-admin-idle-minutes-help = Short, because an unlocked administrator's screen opens everything.
+setting-session-admin-hours = Hours in all, administrators
+setting-session-admin-hours-help = After this time, administrators sign in again in any case.
+setting-sign-in-account-failures-free = Wrong passwords for one account
+setting-sign-in-account-failures-free-help = After this many, the account waits before the next attempt, longer each time. It is never locked for good.
+setting-sign-in-address-failures-free = Wrong passwords from one address
+setting-sign-in-address-failures-free-help = After this many, the address has to wait. A whole school may share one address.
+setting-lesson-waiting-room = Students wait until they are admitted
+setting-lesson-waiting-room-help = If off, students of the class come in by themselves. Guests always wait.
+setting-lesson-k5-focus = Focus mode up to grade 5
+setting-lesson-k5-focus-help = Lessons of the youngest begin with everybody seeing the teacher only.
+setting-lesson-chat = Chat at the beginning
+setting-lesson-chat-help = Teachers can change it during the lesson. Students can never write to one another in private.
+setting-lesson-chat-on = To everyone
+setting-lesson-chat-teacher-only = To the teachers only
+setting-lesson-chat-off = Off
+setting-lesson-guest-links = Guest links
+setting-lesson-guest-links-help = Teachers may invite people without an account by a link. Guests wait until they are admitted.
+setting-lesson-at-once-max = Lessons at the same time
+setting-lesson-at-once-max-help = Further lessons are refused with a clear message, so that running ones stay good.

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use belfry_admin_ui::{Guide, Section, say, say_with};
+use belfry_certs::{Certificates, Names};
 use belfry_http::now;
 use belfry_model::Timestamp;
 use http::header;
@@ -14,15 +15,27 @@ use crate::when::date;
 /// What devices are asked to trust.
 #[derive(Clone, Debug)]
 pub struct Trust {
-    /// The certificate authority's certificate.
-    pub root_der: Vec<u8>,
-    pub root_pem: String,
-    /// SHA-256 over `root_der`.
-    pub fingerprint: [u8; 32],
+    root_der: Vec<u8>,
+    root_pem: String,
+    /// SHA-256 of the root.
+    fingerprint: [u8; 32],
     /// The names and addresses that the appliance's own certificate is for.
-    pub names: Vec<String>,
+    names: Vec<String>,
     /// The end of the appliance's own certificate.
-    pub expires_at: Timestamp,
+    expires_at: Timestamp,
+}
+
+impl Trust {
+    pub fn of(certificates: &Certificates, names: &Names) -> Self {
+        let addresses = names.addresses.iter().map(ToString::to_string);
+        Self {
+            root_der: certificates.root.to_vec(),
+            root_pem: certificates.root_pem.clone(),
+            fingerprint: certificates.root_digest(),
+            names: names.hosts.iter().cloned().chain(addresses).collect(),
+            expires_at: certificates.leaf_not_after,
+        }
+    }
 }
 
 /// From here on the page says that the certificate ends soon: it should have been renewed by itself.
@@ -44,8 +57,9 @@ pub(crate) fn state(trust: &Trust) -> String {
 
 /// In four groups, so that a line can break between them and two people can read it to each other.
 pub(crate) fn fingerprint(trust: &Trust) -> String {
-    let group =
-        |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":");
+    let group = |bytes: &[u8]| {
+        bytes.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+    };
     trust.fingerprint.chunks(8).map(group).collect::<Vec<_>>().join(" ")
 }
 

@@ -11,6 +11,7 @@ mod home;
 mod people;
 mod reader;
 mod record;
+mod settings;
 mod sign_in;
 mod when;
 
@@ -23,8 +24,10 @@ use belfry_identity::{Identity, SignedIn};
 use belfry_ledger::Ledger;
 use belfry_model::Role;
 use belfry_model::limits::NAME_CHARS_MAX;
+use belfry_settings::Settings;
 use belfry_store::Store;
 use http::Method;
+use tokio::sync::watch;
 
 pub use certificate::Trust;
 
@@ -41,6 +44,8 @@ pub struct Admin {
     pub store: Store,
     pub identity: Identity,
     pub ledger: Ledger,
+    /// The settings in force; whoever follows one of them subscribes.
+    pub settings: Arc<watch::Sender<Arc<Settings>>>,
     /// Asked whenever a page shows it.
     pub live: Arc<dyn Fn() -> Live + Send + Sync>,
     /// Asked whenever a page shows it: certificates are renewed while we run.
@@ -87,6 +92,18 @@ fn page_routes(routes: Routes<Admin>) -> Routes<Admin> {
                 .access(ADMIN)
                 .audit(Declared::Audited(EventKind::RecordRead))
                 .handle(record::show),
+        )
+        .add(
+            Draft::page(Method::GET, "/admin/settings")
+                .access(ADMIN.with_step_up())
+                .audit(shows)
+                .handle(settings::show),
+        )
+        .add(
+            Draft::page(Method::POST, "/admin/settings")
+                .access(ADMIN.with_step_up())
+                .audit(Declared::Audited(EventKind::SettingChanged))
+                .handle(settings::change),
         )
         .add(
             Draft::page(Method::GET, "/admin/certificate")
@@ -250,3 +267,6 @@ fn name_error(name: &str) -> Option<String> {
     let too_long = name.chars().count() > NAME_CHARS_MAX;
     too_long.then(|| say_with("error-name-long", &[("max", NAME_CHARS_MAX as u64)]))
 }
+
+#[cfg(test)]
+mod tests;

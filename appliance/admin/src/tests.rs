@@ -1,0 +1,253 @@
+//! The pages as a browser without scripts uses them, against the real store, ledger and identity.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use belfry_certs::{Certificates, Names};
+use belfry_http::walk::{Pass, unauthorised};
+use belfry_http::{EventKind, Gate, Peer, now};
+use belfry_identity::{DemoSignIn, Identity, Policy};
+use belfry_keys::Keys;
+use belfry_ledger::Ledger;
+use belfry_model::{Pii, Role, Timestamp};
+use belfry_settings::Settings;
+use belfry_store::Store;
+use http::{Request, StatusCode};
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use crate::{Admin, Live, Trust, routes};
+
+struct Kit {
+    dir: tempfile::TempDir,
+    admin: Admin,
+    router: Router,
+    demo: Vec<DemoSignIn>,
+}
+
+/// What a browser got.
+struct Answer {
+    status: StatusCode,
+    location: String,
+    cookie: String,
+    text: String,
+}
+
+impl Answer {
+    fn csrf(&self) -> &str {
+        let (_, rest) =
+            self.text.split_once("name=\"csrf\" value=\"").expect("the page has a form");
+        rest.split_once('"').expect("the attribute ends").0
+    }
+}
+
+async fn kit() -> Kit {
+    let dir = tempfile::tempdir().expect("a directory can be made");
+    let store = Store::open(&dir.path().join("belfry.db")).expect("a database can be made");
+    let ledger = Ledger::open(&dir.path().join("audit.db")).expect("a record can be made");
+    let keys = Arc::new(Keys::open(&dir.path().join("keys")).expect("keys can be made"));
+    let identity = Identity::new(store.clone(), ledger.clone(), keys, Policy::default());
+    let identity = identity.expect("it hashes");
+    let demo = identity.seed_demo(now()).await.expect("a school can be made");
+    let demo = demo.expect("the database was empty").people;
+    let trust = trust(dir.path());
+    let admin = Admin {
+        store,
+        identity: identity.clone(),
+        ledger: ledger.clone(),
+        settings: Arc::new(watch::Sender::new(Arc::new(Settings::default()))),
+        live: Arc::new(Live::default),
+        trust: Arc::new(move || trust.clone()),
+    };
+    let district = admin.store.district().await.expect("the database answers").expect("it is made");
+    let gate = Gate::new(Arc::new(identity), ledger, district.id);
+    let router = gate.close(routes().into_router(&gate, admin.clone()));
+    Kit { dir, admin, router, demo }
+}
+
+fn trust(dir: &std::path::Path) -> Trust {
+    let key = || belfry_certs::generate_key().expect("a key can be made");
+    let addresses = [IpAddr::V4(Ipv4Addr::LOCALHOST)].into();
+    let names = Names { hosts: vec!["class.test".to_owned()], addresses };
+    let made = Certificates::open(&dir.join("certs"), &names, &key(), key(), now());
+    Trust::of(&made.expect("certificates can be made"), &names)
+}
+
+impl Kit {
+    fn demo(&self, role: Role) -> &DemoSignIn {
+        self.demo.iter().find(|person| person.role == role).expect("one of each role")
+    }
+
+    async fn pass(&self, role: Role, at: Timestamp) -> Pass {
+        let person = self.demo(role);
+        let peer = Pii::new(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let issued = self.admin.identity.sign_in(person.username, &person.password, peer, at).await;
+        let issued = issued.expect("a demo person can sign in");
+        Pass { role, token: issued.token.expose().to_owned(), csrf: issued.who.csrf }
+    }
+
+    async fn send(&self, request: http::request::Builder, body: String) -> Answer {
+        let peer = Peer(Pii::new(SocketAddr::from(([127, 0, 0, 1], 40_000))));
+        let request = request
+            .header("host", "class.test")
+            .header("accept", "text/html")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .extension(peer)
+            .body(Body::from(body))
+            .expect("a request");
+        let answer = self.router.clone().oneshot(request).await.expect("a router answers");
+        let header = |name| {
+            let value = answer.headers().get(name).and_then(|value| value.to_str().ok());
+            value.unwrap_or_default().to_owned()
+        };
+        let (status, location, cookie) =
+            (answer.status(), header("location"), header("set-cookie"));
+        let bytes = to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Answer { status, location, cookie, text }
+    }
+
+    async fn get(&self, path: &str, token: &str) -> Answer {
+        let cookie = format!("__Host-session={token}");
+        self.send(Request::get(path).header("cookie", cookie), String::new()).await
+    }
+
+    async fn post(&self, path: &str, pass: &Pass, body: &str) -> Answer {
+        let cookie = format!("__Host-session={}", pass.token);
+        let body = format!("csrf={}&{body}", pass.csrf);
+        self.send(Request::post(path).header("cookie", cookie), body).await
+    }
+
+    fn recorded(&self, kind: EventKind) -> usize {
+        let page = self.admin.ledger.page_blocking(None, 100, Some(kind));
+        page.expect("the record can be read").entries.len()
+    }
+}
+
+#[tokio::test]
+async fn no_route_lets_in_whom_it_is_not_for() {
+    let kit = kit().await;
+    let mut passes = Vec::new();
+    for role in Role::ALL {
+        passes.push(kit.pass(role, now().plus_ms(-11 * 60_000)).await);
+    }
+    let table = routes().table();
+    assert!(table.len() > 30, "{} routes", table.len());
+    assert_eq!(unauthorised(&kit.router, &table, &passes).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn every_page_opens_for_an_administrator() {
+    let kit = kit().await;
+    let pass = kit.pass(Role::Admin, now()).await;
+    for route in routes().table() {
+        if route.method != http::Method::GET || route.path.starts_with("/assets") {
+            continue;
+        }
+        let answer = kit.get(&route.path.replace("{id}", "1"), &pass.token).await;
+        let expected = if route.path == "/sign-in" { 303 } else { 200 };
+        assert_eq!(answer.status, expected, "{}: {}", route.path, answer.text);
+    }
+    assert!(kit.dir.path().exists());
+}
+
+#[tokio::test]
+async fn signing_in_leads_to_the_own_pages_and_nowhere_else() {
+    let kit = kit().await;
+    let admin = kit.demo(Role::Admin);
+    let password = admin.password.as_str();
+    let sign_in = |name: &str, password: &str, next: &str| {
+        let body = format!("username={name}&password={password}&next={next}");
+        kit.send(Request::post("/sign-in"), body)
+    };
+    let answer = sign_in(admin.username, password, "/").await;
+    assert_eq!((answer.status, answer.location.as_str()), (StatusCode::SEE_OTHER, "/admin"));
+    assert!(answer.cookie.starts_with("__Host-session=") && answer.cookie.contains("HttpOnly"));
+    let student = kit.demo(Role::Student);
+    let answer = sign_in(student.username, &student.password, "//evil.test").await;
+    assert_eq!(answer.location, "/");
+    let answer = sign_in(admin.username, "wrong", "/admin/people").await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(answer.text.contains(&format!("value=\"{}\"", admin.username)), "the name is kept");
+    assert!(answer.text.contains("value=\"/admin/people\""), "the way is kept");
+    for _ in 0..5 {
+        sign_in(admin.username, "wrong", "/").await;
+    }
+    let answer = sign_in(admin.username, password, "/").await;
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS, "{}", answer.text);
+}
+
+#[tokio::test]
+async fn a_person_is_added_signs_in_and_chooses_a_password() {
+    let kit = kit().await;
+    let admin = kit.pass(Role::Admin, now()).await;
+    let wrong = kit.post("/admin/people/new", &admin, "name=&username=a+b&role=teacher").await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wrong.text.contains("value=\"a b\"") && wrong.text.contains("Enter a name."));
+    let entry = "name=Ines+Vidal&username=i.vidal&role=student";
+    let added = kit.post("/admin/people/new", &admin, entry).await;
+    assert_eq!(added.status, StatusCode::OK, "{}", added.text);
+    let (_, rest) = added.text.split_once("<dd class=\"mono big\">").expect("it is shown");
+    let password = rest.split_once('<').expect("the element ends").0;
+    let taken = kit.post("/admin/people/new", &admin, entry).await;
+    assert!(taken.text.contains("This user name is taken."), "{}", taken.text);
+    let body = format!("username=i.vidal&password={password}&next=/");
+    let answer = kit.send(Request::post("/sign-in"), body).await;
+    assert_eq!(answer.location, "/account/password");
+    let token = answer.cookie.split(['=', ';']).nth(1).expect("a cookie").to_owned();
+    let page = kit.get("/account/password", &token).await;
+    let pass = Pass { role: Role::Student, token, csrf: page.csrf().to_owned() };
+    let body = format!("current={password}&new=short&repeat=short");
+    let answer = kit.post("/account/password", &pass, &body).await;
+    assert!(answer.text.contains("too short"), "{}", answer.text);
+    let body = format!("current={password}&new=violet-harbour-62&repeat=violet-harbour-62");
+    let answer = kit.post("/account/password", &pass, &body).await;
+    assert_eq!((answer.status, answer.location.as_str()), (StatusCode::SEE_OTHER, "/"));
+    assert_eq!(kit.recorded(EventKind::PasswordChanged), 1);
+}
+
+#[tokio::test]
+async fn a_class_gets_its_people_and_times() {
+    let kit = kit().await;
+    let admin = kit.pass(Role::Admin, now()).await;
+    let added = kit.post("/admin/classes/new", &admin, "name=Latin+8a&band=6-12").await;
+    assert_eq!(added.status, StatusCode::SEE_OTHER, "{}", added.text);
+    let path = added.location.split_once('?').expect("a message").0.to_owned();
+    let again = kit.post("/admin/classes/new", &admin, "name=Latin+8a&band=6-12").await;
+    assert!(again.text.contains("There is a class of that name."), "{}", again.text);
+    let student = kit.demo(Role::Student).username;
+    let wrong =
+        kit.post(&format!("{path}/students"), &admin, &format!("usernames={student}+nobody")).await;
+    assert!(wrong.text.contains("There is no account named nobody."), "{}", wrong.text);
+    let wrong =
+        kit.post(&format!("{path}/teachers"), &admin, &format!("usernames={student}")).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let enrolled =
+        kit.post(&format!("{path}/students"), &admin, &format!("usernames={student}")).await;
+    assert_eq!(enrolled.status, StatusCode::SEE_OTHER, "{}", enrolled.text);
+    let slots = format!("{path}/slots");
+    let wrong = kit.post(&slots, &admin, "day=1&start=10:00&end=09:00").await;
+    assert!(wrong.text.contains("The end must be after the start."), "{}", wrong.text);
+    let slot = kit.post(&slots, &admin, "day=1&start=09:00&end=09:45").await;
+    assert_eq!(slot.status, StatusCode::SEE_OTHER);
+    let overlap = kit.post(&slots, &admin, "day=1&start=09:30&end=10:00").await;
+    assert!(overlap.text.contains("The class meets at that time already."));
+    let page = kit.get(&path, &admin.token).await;
+    assert!(page.text.contains("Monday, 09:00 to 09:45") && page.text.contains(student));
+    assert_eq!(kit.recorded(EventKind::EnrolmentAdded), 1);
+}
+
+#[tokio::test]
+async fn a_setting_is_checked_recorded_and_in_force_at_once() {
+    let kit = kit().await;
+    let admin = kit.pass(Role::Admin, now()).await;
+    let lesson = "group=lesson&lesson.k5_focus=on&lesson.chat=on&lesson.at_once_max=";
+    let wrong = kit.post("/admin/settings", &admin, &format!("{lesson}0")).await;
+    assert!(wrong.text.contains("Enter a whole number from 1 to 500."), "{}", wrong.text);
+    let answer = kit.post("/admin/settings", &admin, &format!("{lesson}7")).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+    assert_eq!(kit.admin.settings.borrow().lessons_max(), 7);
+    assert_eq!(kit.recorded(EventKind::SettingChanged), 1);
+}
