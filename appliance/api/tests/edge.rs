@@ -163,12 +163,9 @@ async fn a_client_that_leaves_is_closed_normally() {
     web.send(Message::Binary(leave.into())).await.unwrap();
     loop {
         let message = tokio::time::timeout(PATIENCE, web.next()).await.unwrap();
-        match message.unwrap().unwrap() {
-            Message::Close(frame) => {
-                assert_eq!(u16::from(frame.unwrap().code), 1000);
-                break;
-            }
-            _ => continue,
+        if let Message::Close(frame) = message.unwrap().unwrap() {
+            assert_eq!(u16::from(frame.unwrap().code), 1000);
+            break;
         }
     }
 }
