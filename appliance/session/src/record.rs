@@ -40,51 +40,39 @@ pub fn declared(command: &Command) -> Declared {
 pub(crate) fn event(lesson: LessonId, record: Record) -> (Actor, Detail) {
     let lesson = Lesson(lesson.0);
     let one = |identity: &Identity| Participant::new(identity.as_str());
-    let actor = |by: &Identity| Actor::participant(by.as_str());
-    match record {
+    let (by, detail) = match record {
+        Record::Ended { because: EndCause::By(by) } => {
+            (by, Detail::LessonEnded { lesson, because: LessonEnd::ByTeacher })
+        }
         Record::Ended { because } => {
-            let (actor, because) = match because {
-                EndCause::By(by) => (actor(&by), LessonEnd::ByTeacher),
-                EndCause::NoTeacher => (Actor::Appliance, LessonEnd::NoTeacher),
-                EndCause::Stopped => (Actor::Appliance, LessonEnd::Stopped),
-            };
-            (actor, Detail::LessonEnded { lesson, because })
+            let stopped = because == EndCause::Stopped;
+            let because = if stopped { LessonEnd::Stopped } else { LessonEnd::NoTeacher };
+            return (Actor::Appliance, Detail::LessonEnded { lesson, because });
         }
         Record::Waiting { identity } => {
             let participant = one(&identity);
-            (actor(&identity), Detail::ParticipantWaiting { lesson, participant })
+            (identity, Detail::ParticipantWaiting { lesson, participant })
         }
         Record::Joined { identity, .. } => {
             let participant = one(&identity);
-            (actor(&identity), Detail::ParticipantJoined { lesson, participant })
+            (identity, Detail::ParticipantJoined { lesson, participant })
         }
         Record::Left { identity } => {
             let participant = one(&identity);
-            (actor(&identity), Detail::ParticipantLeft { lesson, participant })
+            (identity, Detail::ParticipantLeft { lesson, participant })
         }
         Record::Admitted { by, identity } => {
-            let participant = one(&identity);
-            (actor(&by), Detail::ParticipantAdmitted { lesson, participant })
+            (by, Detail::ParticipantAdmitted { lesson, participant: one(&identity) })
         }
         Record::Refused { by, identity, .. } => {
-            let participant = one(&identity);
-            (actor(&by), Detail::ParticipantRefused { lesson, participant })
+            (by, Detail::ParticipantRefused { lesson, participant: one(&identity) })
         }
         Record::Removed { by, identity, blocked, .. } => {
-            let participant = one(&identity);
-            (actor(&by), Detail::ParticipantRemoved { lesson, participant, blocked })
+            (by, Detail::ParticipantRemoved { lesson, participant: one(&identity), blocked })
         }
         Record::Unblocked { by, identity } => {
-            let participant = one(&identity);
-            (actor(&by), Detail::ParticipantUnblocked { lesson, participant })
+            (by, Detail::ParticipantUnblocked { lesson, participant: one(&identity) })
         }
-        other => moderation(lesson, other),
-    }
-}
-
-fn moderation(lesson: Lesson, record: Record) -> (Actor, Detail) {
-    let one = |identity: &Identity| Participant::new(identity.as_str());
-    let (by, detail) = match record {
         Record::Muted { by, identity, source } => {
             let (participant, source) = (one(&identity), source_word(source));
             (by, Detail::MutedByTeacher { lesson, participant, source })
@@ -94,20 +82,10 @@ fn moderation(lesson: Lesson, record: Record) -> (Actor, Detail) {
             (by, Detail::AskedToUnmute { lesson, participant: one(&identity) })
         }
         Record::Locked { by, what, on } => {
-            let lock = match what {
-                classroom::Source::Microphone => Lock::Microphones,
-                classroom::Source::Camera => Lock::Cameras,
-                classroom::Source::ScreenShare => Lock::ScreenShare,
-            };
-            (by, Detail::LockChanged { lesson, lock, on })
+            (by, Detail::LockChanged { lesson, lock: lock_word(what), on })
         }
         Record::ChatModeSet { by, mode } => {
-            let mode = match mode {
-                classroom::ChatMode::On => ChatMode::On,
-                classroom::ChatMode::Off => ChatMode::Off,
-                classroom::ChatMode::TeacherOnly => ChatMode::TeacherOnly,
-            };
-            (by, Detail::ChatModeChanged { lesson, mode })
+            (by, Detail::ChatModeChanged { lesson, mode: mode_word(mode) })
         }
         Record::LayoutChanged { by } => (by, Detail::LayoutChanged { lesson }),
         Record::MessageDeleted { by, message } => {
@@ -120,17 +98,24 @@ fn moderation(lesson: Lesson, record: Record) -> (Actor, Detail) {
         Record::CoTeacherEnded { by, identity } => {
             (by, Detail::CoTeacherEnded { lesson, participant: one(&identity) })
         }
-        // Those about coming and going are told by `event`.
-        Record::Ended { .. }
-        | Record::Waiting { .. }
-        | Record::Joined { .. }
-        | Record::Left { .. }
-        | Record::Admitted { .. }
-        | Record::Refused { .. }
-        | Record::Removed { .. }
-        | Record::Unblocked { .. } => unreachable!("matched before"),
     };
     (Actor::participant(by.as_str()), detail)
+}
+
+fn lock_word(what: classroom::Source) -> Lock {
+    match what {
+        classroom::Source::Microphone => Lock::Microphones,
+        classroom::Source::Camera => Lock::Cameras,
+        classroom::Source::ScreenShare => Lock::ScreenShare,
+    }
+}
+
+fn mode_word(mode: classroom::ChatMode) -> ChatMode {
+    match mode {
+        classroom::ChatMode::On => ChatMode::On,
+        classroom::ChatMode::Off => ChatMode::Off,
+        classroom::ChatMode::TeacherOnly => ChatMode::TeacherOnly,
+    }
 }
 
 fn source_word(source: classroom::Source) -> Source {

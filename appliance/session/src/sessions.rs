@@ -135,6 +135,13 @@ impl Sessions {
         live.get(&lesson).map(|live| *live.summary.borrow())
     }
 
+    /// Lessons that are live, and participants present in them.
+    pub async fn counts(&self) -> (usize, usize) {
+        let live = self.live.lock().await;
+        let present = live.values().map(|live| live.summary.borrow().present_count).sum();
+        (live.len(), present)
+    }
+
     /// Opens a class socket of somebody whose standing has been looked up.
     pub async fn open_class(
         &self,
