@@ -26,6 +26,11 @@ pub struct Trust {
 }
 
 impl Trust {
+    /// SHA-256 of the root.
+    pub fn fingerprint(&self) -> &[u8; 32] {
+        &self.fingerprint
+    }
+
     pub fn of(certificates: &Certificates, names: &Names) -> Self {
         let addresses = names.addresses.iter().map(ToString::to_string);
         Self {
@@ -57,9 +62,8 @@ pub(crate) fn state(trust: &Trust) -> String {
 
 /// In four groups, so that a line can break between them and two people can read it to each other.
 pub(crate) fn fingerprint(trust: &Trust) -> String {
-    let group = |bytes: &[u8]| {
-        bytes.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
-    };
+    let group =
+        |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":");
     trust.fingerprint.chunks(8).map(group).collect::<Vec<_>>().join(" ")
 }
 

@@ -99,10 +99,14 @@ impl Certificates {
         })
     }
 
-    /// SHA-256 of the root, as devices show it: upper-case hexadecimal with colons.
-    pub fn root_fingerprint(&self) -> String {
-        let digest = Sha256::digest(&self.root);
-        digest.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+    /// SHA-256 of the root: what devices show as its fingerprint.
+    pub fn root_digest(&self) -> [u8; 32] {
+        Sha256::digest(&self.root).into()
+    }
+
+    /// SHA-256 of the leaf.
+    pub fn leaf_digest(&self) -> [u8; 32] {
+        Sha256::digest(&self.leaf).into()
     }
 
     /// The chain that a TLS server sends. Clients have the root, so it is not part of it.

@@ -62,7 +62,7 @@ fn the_leaf_is_good_for_every_name_and_address_and_for_no_other() {
     for name in ["example.org", "192.168.1.6"] {
         assert!(!verifies(&made.root, &made.leaf, name), "{name}");
     }
-    assert_eq!(made.root_fingerprint().len(), 32 * 3 - 1);
+    assert_ne!(made.root_digest(), made.leaf_digest());
 }
 
 #[test]

@@ -1,12 +1,14 @@
-//! Passwords for the demo school.
+//! Sign-ins of the demo school. They are derived from a key of this appliance, so that the console can
+//! show them at every start while nothing stores them.
 
 use belfry_audit::{Actor, Detail, Event, School, Scope};
+use belfry_keys::Keys;
 use belfry_model::{Pii, Role, SchoolId, Timestamp};
 use belfry_store::DEMO_PEOPLE;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-use crate::password::generate;
+use crate::password::derive;
 use crate::sign_in::Identity;
 
 /// How somebody of the demo school signs in. For the console only.
@@ -31,25 +33,30 @@ pub struct DemoSignIns {
     pub people: Vec<DemoSignIn>,
 }
 
+/// Everybody of the demo school, in the order of [`DEMO_PEOPLE`], as they can sign in until somebody
+/// changes a password.
+pub fn demo_sign_ins(keys: &Keys) -> Vec<DemoSignIn> {
+    let key = &keys.csrf().current;
+    let sign_in = |person: &belfry_store::DemoPerson| DemoSignIn {
+        username: person.username,
+        name: Pii::new(person.name),
+        role: person.role,
+        password: derive(key, &format!("demo sign-in {}", person.username)),
+    };
+    DEMO_PEOPLE.iter().map(sign_in).collect()
+}
+
 impl Identity {
-    /// Makes the demo school with passwords that exist nowhere else; `None` if the appliance has a
-    /// district already.
+    /// Makes the demo school; `None` if the appliance has a district already.
     pub async fn seed_demo(&self, now: Timestamp) -> Result<Option<DemoSignIns>, Error> {
         let failed = Error::store("create the demo school");
         if self.store.district().await.map_err(&failed)?.is_some() {
             return Ok(None);
         }
-        let mut people = Vec::with_capacity(DEMO_PEOPLE.len());
-        let mut hashes = Vec::with_capacity(DEMO_PEOPLE.len());
-        for person in DEMO_PEOPLE {
-            let password = generate();
-            hashes.push(self.hasher.hash(password.clone()).await?);
-            people.push(DemoSignIn {
-                username: person.username,
-                name: Pii::new(person.name),
-                role: person.role,
-                password,
-            });
+        let people = demo_sign_ins(&self.keys);
+        let mut hashes = Vec::with_capacity(people.len());
+        for person in &people {
+            hashes.push(self.hasher.hash(person.password.clone()).await?);
         }
         let Some(school) = self.store.seed_demo(hashes, now).await.map_err(&failed)? else {
             return Ok(None);

@@ -17,7 +17,7 @@ mod throttle;
 mod token;
 
 pub use accounts::{AccountChange, Created, NewAccount};
-pub use demo::{DemoSignIn, DemoSignIns};
+pub use demo::{DemoSignIn, DemoSignIns, demo_sign_ins};
 pub use error::Error;
 pub use name::{
     DISPLAY_NAME, DISPLAY_NAME_BYTES_MAX, NameError, USERNAME, USERNAME_CHARS_MAX,

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use argon2::password_hash::{PasswordHash, SaltString};
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use belfry_keys::SecretKey;
 use belfry_model::Role;
+use hmac::{Hmac, Mac};
 use rand::RngCore;
+use sha2::Sha256;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
@@ -80,15 +83,32 @@ pub fn check_password(password: &str, username: &str, role: Role) -> Result<(), 
 /// A password that is easy to read out: groups of letters and digits that look like no other.
 /// 12 of 30 characters: 58 bits.
 pub(crate) fn generate() -> Zeroizing<String> {
+    readable(|| {
+        let mut random = [0; 1];
+        rand::rng().fill_bytes(&mut random);
+        random[0]
+    })
+}
+
+/// Such a password that a key and a label give again and again.
+pub(crate) fn derive(key: &SecretKey, label: &str) -> Zeroizing<String> {
+    let mut stream = (0_u8..).flat_map(|block| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key.expose()).expect("HMAC takes any key");
+        mac.update(label.as_bytes());
+        mac.update(&[0, block]);
+        mac.finalize().into_bytes()
+    });
+    readable(|| stream.next().expect("256 blocks of 32 bytes are enough for 14 characters"))
+}
+
+fn readable(mut byte: impl FnMut() -> u8) -> Zeroizing<String> {
     const CHARS: &[u8; 30] = b"abcdefghjkmnpqrstuvwxyz2345679";
     let mut password = Zeroizing::new(String::with_capacity(14));
-    let mut random = [0; 1];
     while password.len() < 14 {
         if matches!(password.len(), 4 | 9) {
             password.push('-');
         }
-        rand::rng().fill_bytes(&mut random);
-        let index = usize::from(random[0]);
+        let index = usize::from(byte());
         // 240 = 8 * 30: what is above would make some characters likelier.
         if index < 240 {
             password.push(char::from(CHARS[index % CHARS.len()]));

@@ -19,7 +19,7 @@ pub use zeroize::Zeroizing;
 pub enum KeyName {
     /// Signs media tokens (HS256).
     Token,
-    /// Derives the CSRF token of each session, and the guests' codes.
+    /// Derives the CSRF token of each session, and the passwords of the demo school.
     Csrf,
     /// Hashes the subjects of the sign-in throttle, so that no address is stored.
     Throttle,

@@ -1,0 +1,75 @@
+//! The command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+/// A virtual classroom that a school district owns.
+#[derive(Debug, Parser)]
+#[command(name = "belfry", version)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serves lessons until it is told to stop
+    Serve(Serve),
+    /// Prints the sign-ins of the demo school: role, user name and password, one a line
+    DemoSignIns(Data),
+    /// Prints all settings with their defaults
+    Settings,
+    /// The media process; started by `serve`
+    #[command(hide = true)]
+    Media,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Data {
+    /// The one directory that holds databases, keys and certificates
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+/// What may be said on the command line instead of in the settings file or the environment.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) data: Data,
+    /// A settings file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) settings: Option<PathBuf>,
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) https_address: Option<IpAddr>,
+    #[arg(long, value_name = "PORT")]
+    pub(crate) https_port: Option<u16>,
+    #[arg(long, value_name = "PORT")]
+    pub(crate) media_port: Option<u16>,
+    /// Makes a small demo school, if there is no school yet, and prints sign-ins
+    #[arg(long)]
+    pub(crate) demo: bool,
+}
+
+impl Serve {
+    /// The value given for a setting, by the setting's key.
+    pub(crate) fn given(&self, key: &str) -> Option<String> {
+        match key {
+            "data.dir" => self.data.given(),
+            "https.address" => self.https_address.map(|address| address.to_string()),
+            "https.port" => self.https_port.map(|port| port.to_string()),
+            "media.port" => self.media_port.map(|port| port.to_string()),
+            _ => None,
+        }
+    }
+}
+
+impl Data {
+    pub(crate) fn given(&self) -> Option<String> {
+        // Settings hold absolute paths; a command line may say it shorter.
+        let path = self.data.as_deref()?;
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Some(path.to_string_lossy().into_owned())
+    }
+}

@@ -1,0 +1,87 @@
+//! What is said to the person at the console. Sign-ins go here and nowhere else.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the console")]
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use anyhow::{Context, Result};
+use belfry_admin::Trust;
+use belfry_identity::DemoSignIn;
+use belfry_model::Role;
+
+use crate::args::Data;
+use crate::{names, open};
+
+/// One sentence, and what lies behind it.
+pub(crate) fn failed(error: &anyhow::Error) {
+    eprintln!("belfry: {error:#}");
+}
+
+pub(crate) fn settings() -> Result<()> {
+    println!("{}", belfry_settings::table());
+    Ok(())
+}
+
+/// All sign-ins of the demo school.
+pub(crate) fn demo_sign_ins(data: &Data) -> Result<()> {
+    let settings = belfry_settings::Settings::load(None, &[], |name| {
+        if name == belfry_settings::env_name("data.dir") { data.given() } else { None }
+    })?;
+    let keys = belfry_keys::Keys::open(&settings.data_dir().join("keys"))?;
+    for one in belfry_identity::demo_sign_ins(&keys) {
+        println!("{} {} {}", one.role.as_str(), one.username, one.password.as_str());
+    }
+    Ok(())
+}
+
+/// The address, the fingerprint and, for the demo school, who can sign in how.
+pub(crate) fn serving(kept: &open::Kept, trust: &Trust, demo: bool) -> Result<()> {
+    let settings = &kept.settings;
+    let port = match settings.https_port() {
+        443 => String::new(),
+        port => format!(":{port}"),
+    };
+    let host = settings.host_names().first().map_or("localhost", String::as_str);
+    println!("\nBelfry is running.\n");
+    println!("  Address         https://{host}{port}");
+    for address in lan(&names::addresses(settings).context("list addresses")?) {
+        println!("                  https://{address}{port}");
+    }
+    println!("  CA fingerprint  {}", fingerprint(trust.fingerprint()));
+    println!("  CA certificate  {}", settings.data_dir().join("certs/root.pem").display());
+    if demo {
+        let people = belfry_identity::demo_sign_ins(&kept.keys);
+        println!();
+        for (word, role) in
+            [("Teacher", Role::Teacher), ("Student", Role::Student), ("Admin", Role::Admin)]
+        {
+            if let Some(one) = people.iter().find(|one| one.role == role) {
+                sign_in(word, one);
+            }
+        }
+    }
+    println!("\nCtrl-C stops it.");
+    Ok(())
+}
+
+fn sign_in(word: &str, one: &DemoSignIn) {
+    println!("  {word:<15} {} / {}", one.username, one.password.as_str());
+}
+
+/// SHA-256 as devices show it.
+fn fingerprint(bytes: &[u8; 32]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+}
+
+/// Addresses for other machines, IPv4 first as it is easier to type.
+fn lan(addresses: &BTreeSet<IpAddr>) -> Vec<String> {
+    addresses
+        .iter()
+        .filter(|address| !address.is_loopback())
+        .map(|address| match address {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("[{address}]"),
+        })
+        .collect()
+}

@@ -1,0 +1,35 @@
+//! The `belfry` binary: both processes start here.
+//!
+//! **Invariant:** nothing but wiring: what decides lives in the crates below.
+
+mod args;
+mod certificates;
+mod console;
+mod https;
+mod media;
+mod names;
+mod open;
+mod ready;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+
+fn main() -> ExitCode {
+    let outcome = match Args::parse().command {
+        Command::Media => belfry_media::run().map_err(Into::into),
+        Command::Serve(serve) => serve::run(&serve),
+        Command::DemoSignIns(data) => console::demo_sign_ins(&data),
+        Command::Settings => console::settings(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            console::failed(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

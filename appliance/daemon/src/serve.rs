@@ -1,0 +1,167 @@
+//! `belfry serve`: the control process.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use axum::Router;
+use belfry_admin::{Admin, Live};
+use belfry_api::Signalling;
+use belfry_audit::{Actor, Detail, Event, Word};
+use belfry_http::Gate;
+use belfry_model::Timestamp;
+use belfry_session::{Config, Sessions, now};
+use belfry_signalling::{IceServer, token::Signer};
+use belfry_web::Web;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::Serve;
+use crate::certificates::Shown;
+use crate::open::Kept;
+use crate::{console, https, media, names, open, ready};
+
+/// The name of the key that signs media tokens (`iss`).
+const TOKEN_ISSUER: &str = "belfry";
+
+pub(crate) fn run(args: &Serve) -> Result<()> {
+    // The crates below us say more than an operator wants to read, some of it once per packet.
+    let filter = EnvFilter::try_from_env("BELFRY_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("warn,belfry=info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(serve(args))
+}
+
+async fn serve(args: &Serve) -> Result<()> {
+    let kept = open::open(args.settings.as_deref(), args.demo, |key| args.given(key)).await?;
+    let certificates = Shown::open(&kept)?;
+    let address = SocketAddr::new(kept.settings.https_address(), kept.settings.https_port());
+    let listener = TcpListener::bind(address).await.map_err(|error| taken(address, error))?;
+    let link = media::start(&kept.settings, &names::addresses(&kept.settings)?).await?;
+    let sessions = sessions(&kept, &link)?;
+    let lessons = sessions.restore().await.context("cannot bring back the lessons")?;
+    tracing::info!(lessons, "started");
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(link.run(sessions.clone(), stop.clone()));
+    tokio::spawn(Arc::clone(&certificates).keep_fresh());
+    tokio::spawn(ready::watchdog());
+    let tls = TlsAcceptor::from(Arc::new(certificates.tls()?));
+    let router = router(&kept, &sessions, &certificates);
+    let serving = tokio::spawn(https::serve(listener, tls, router, stopped.clone()));
+    record(&kept, Detail::ApplianceStarted { version: Word::new(env!("CARGO_PKG_VERSION")) })
+        .await?;
+    ready::ready();
+    console::serving(&kept, &certificates.trust(), args.demo)?;
+    let outcome = until_stopped(stopped).await;
+    ready::stopping();
+    sessions.stop().await;
+    let _ = stop.send(true);
+    serving.await.context("the HTTPS front ended by itself")??;
+    record(&kept, Detail::ApplianceStopped {}).await?;
+    outcome
+}
+
+fn taken(address: SocketAddr, error: std::io::Error) -> anyhow::Error {
+    let port = address.port();
+    let what = match error.kind() {
+        std::io::ErrorKind::AddrInUse => format!(
+            "port {port} is taken by another program: stop that one, or choose another port with --https-port"
+        ),
+        std::io::ErrorKind::PermissionDenied => format!(
+            "port {port} needs more rights: choose one above 1023 with --https-port, or start as a service"
+        ),
+        std::io::ErrorKind::AddrNotAvailable => {
+            format!(
+                "this machine has no address {}: choose another with --https-address",
+                address.ip()
+            )
+        }
+        _ => format!("cannot listen on {address}"),
+    };
+    anyhow!(error).context(what)
+}
+
+fn sessions(kept: &Kept, link: &media::Link) -> Result<Sessions> {
+    let port = kept.settings.media_port();
+    let addresses = names::addresses(&kept.settings)?;
+    let urls = addresses
+        .iter()
+        .filter(|address| address.is_ipv4() && !address.is_loopback())
+        .chain(addresses.iter().filter(|address| address.is_loopback() && address.is_ipv4()))
+        .map(|address| format!("stun:{address}:{port}"))
+        .take(1)
+        .collect();
+    Ok(Sessions::new(Config {
+        store: kept.store.clone(),
+        ledger: kept.ledger.clone(),
+        signer: signer(kept),
+        ice_servers: vec![IceServer { urls, username: String::new(), credential: String::new() }],
+        commands: link.commands.clone(),
+    }))
+}
+
+fn signer(kept: &Kept) -> Signer {
+    Signer::new(TOKEN_ISSUER, kept.keys.token().current.expose())
+}
+
+fn router(kept: &Kept, sessions: &Sessions, certificates: &Arc<Shown>) -> Router {
+    let gate = Gate::new(Arc::new(kept.identity.clone()), kept.ledger.clone(), kept.district);
+    let live = sessions.clone();
+    let shown = Arc::clone(certificates);
+    let admin = Admin {
+        store: kept.store.clone(),
+        identity: kept.identity.clone(),
+        ledger: kept.ledger.clone(),
+        settings: Arc::new(watch::channel(Arc::new(kept.settings.clone())).0),
+        live: Arc::new(move || {
+            let counted = || Handle::current().block_on(live.counts());
+            let (lessons, participants) = tokio::task::block_in_place(counted);
+            Live { lessons: lessons as u64, participants: participants as u64 }
+        }),
+        trust: Arc::new(move || shown.trust()),
+    };
+    let web = Web {
+        store: kept.store.clone(),
+        sessions: sessions.clone(),
+        identity: kept.identity.clone(),
+        utc_offset_minutes: local_offset,
+    };
+    let signalling = Signalling { sessions: sessions.clone(), signer: signer(kept) };
+    let open = belfry_admin::routes()
+        .into_router(&gate, admin)
+        .merge(belfry_web::router(&gate, web))
+        .merge(belfry_api::signalling_routes().into_router(&gate, signalling));
+    gate.close(open)
+}
+
+async fn record(kept: &Kept, detail: Detail) -> Result<()> {
+    let event = Event { at_ms: now().0, scope: kept.scope(), actor: Actor::Appliance, detail };
+    kept.ledger.append(event).await.context("cannot write the record")?;
+    Ok(())
+}
+
+/// Ctrl-C or `systemctl stop`; or the media process gave up, which is a failure.
+async fn until_stopped(mut gave_up: watch::Receiver<bool>) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+        _ = gave_up.wait_for(|gave_up| *gave_up) => {
+            Err(anyhow!("the media process cannot be kept running: see the log above"))
+        }
+    }
+}
+
+/// Minutes that this machine's time zone is ahead of UTC at a time.
+fn local_offset(at: Timestamp) -> i32 {
+    let at = jiff::Timestamp::from_millisecond(at.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    jiff::tz::TimeZone::system().to_offset(at).seconds() / 60
+}
