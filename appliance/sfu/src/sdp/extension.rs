@@ -101,8 +101,4 @@ impl Extensions {
         }
         free
     }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u8, Extension)> + '_ {
-        (1..=ID_MAX).filter_map(|id| self.get(id).map(|extension| (id, extension)))
-    }
 }

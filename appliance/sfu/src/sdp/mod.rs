@@ -19,12 +19,11 @@ mod tests;
 
 use std::net::SocketAddr;
 
-pub(crate) use answer::{Answer, Received, answer};
-pub(crate) use codec::{Codec, CodecKind, Feedback, NegotiatedCodec, PayloadType, PayloadTypes};
-pub(crate) use extension::{Extension, Extensions, ID_MAX};
-pub(crate) use remote::{DESCRIPTION, Remote, Setup};
-pub(crate) use section::{Direction, RemoteExtension, RemoteSection, Rid, SectionKind, SsrcPair};
-pub(crate) use subscriber::{Answered, Offer, Outgoing, Sending, Subscriber};
+pub(crate) use answer::{Received, answer};
+pub(crate) use codec::{CodecKind, NegotiatedCodec, PayloadType};
+pub(crate) use extension::{Extension, Extensions};
+pub(crate) use remote::{DESCRIPTION, Setup};
+pub(crate) use subscriber::{Answered, Outgoing, Sending, Subscriber};
 
 /// Sections of one description; a client that sees 100 publishers with two tracks each is at it.
 pub(crate) const SECTIONS_MAX: usize = 256;

@@ -132,6 +132,7 @@ impl Subscriber {
     }
 
     /// The track has a section.
+    #[cfg(test)]
     pub(crate) fn contains(&self, track: &TrackSid) -> bool {
         self.by_track.contains_key(track)
     }

@@ -5,9 +5,12 @@ use belfry_model::Outside;
 use belfry_model::outside::Target;
 use proptest::prelude::*;
 
+use super::answer::Answer;
+use super::remote::Remote;
+use super::section::SectionKind;
 use super::{
-    ATTRIBUTES_MAX, Answer, CodecKind, DESCRIPTION, Extension, LINE_BYTES_MAX, Local, Origin,
-    Outgoing, PayloadType, Remote, SECTIONS_MAX, SdpError, SectionKind, Setup, Subscriber, answer,
+    ATTRIBUTES_MAX, CodecKind, DESCRIPTION, Extension, LINE_BYTES_MAX, Local, Origin, Outgoing,
+    PayloadType, SECTIONS_MAX, SdpError, Setup, Subscriber, answer,
 };
 
 const CHROMIUM: &str = include_str!("fixtures/chromium-publisher-simulcast.sdp");
