@@ -1,19 +1,19 @@
-// Runs the SignalClient suite of livekit-client's npm package, as it ships, against the appliance that the environment names.
+// Runs the SignalClient suite of livekit-client's npm package, as it ships, against a fault server.
+//
+//   node run.mjs FAULT_SERVER
 
-import { spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-
-const { trust } = await import(join(process.env.BELFRY_CACHE, "browser", "kit", "browsers.mjs"));
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { cpSync, readFileSync, rmSync } from "node:fs";
 
 rmSync("src", { recursive: true, force: true });
 cpSync("node_modules/livekit-client/src", "src", { recursive: true });
-const home = mkdtempSync(join(tmpdir(), "belfry-suite-"));
-trust(join(home, ".pki", "nssdb"), process.env.BELFRY_ROOT);
-const env = { ...process.env, BROWSER_HOME: home, LK_TEST_SERVER_URL: process.env.BELFRY_URL.replace("https:", "wss:") };
-const run = spawnSync("npx", ["vitest", "run"], { stdio: "inherit", env });
-rmSync(home, { recursive: true, force: true });
+
+const server = spawn(process.argv[2], { stdio: ["ignore", "pipe", "inherit"] });
+const [said] = await once(server.stdout, "data");
+const [url] = /ws:\/\/\S+/.exec(said.toString());
+const run = spawnSync("npx", ["vitest", "run"], { stdio: "inherit", env: { ...process.env, LK_TEST_SERVER_URL: url } });
+server.kill();
 
 const result = JSON.parse(readFileSync("result.json", "utf8"));
 const { numPassedTests: passed, numTotalTests: total, numPendingTests: skipped } = result;

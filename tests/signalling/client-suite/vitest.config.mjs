@@ -14,7 +14,6 @@ export default defineConfig({
         launchOptions: {
           executablePath: "/usr/bin/chromium",
           args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-          env: { ...process.env, HOME: process.env.BROWSER_HOME },
         },
       }),
       instances: [{ browser: "chromium" }],
