@@ -16,6 +16,7 @@ fn assert_continuous(got: &[Got], holes_max: u64) {
     let mut video: Vec<&Got> = got.iter().filter(|got| !got.audio).collect();
     assert!(video.len() > 20, "{} packets", video.len());
     video.sort_by_key(|got| got.sequence);
+    assert!(video.iter().all(|got| got.publisher == 0), "from the one who films");
     let mut holes = 0;
     for pair in video.windows(2) {
         let (before, after) = (pair[0], pair[1]);

@@ -98,7 +98,9 @@ impl Client {
 
     pub(crate) fn offer_camera(&mut self) -> String {
         let mut simulcast = Simulcast::new();
-        RIDS.iter().for_each(|rid| simulcast.add_send_layer(SimulcastLayer::new(rid)));
+        for rid in RIDS {
+            simulcast.add_send_layer(SimulcastLayer::new(rid));
+        }
         self.offer(MediaKind::Video, "camera", Some(simulcast))
     }
 
@@ -151,7 +153,7 @@ impl Client {
             Receive::new(Protocol::Udp, SERVER.into(), target, bytes).expect("a datagram");
         let rtc = if port == 4_000 { &mut self.publisher } else { &mut self.subscriber };
         rtc.handle_input(Input::Receive(now, receive)).expect("str0m takes what we send");
-        self.drain(now);
+        self.drain();
     }
 
     pub(crate) fn step(&mut self, now: Instant) {
@@ -162,10 +164,10 @@ impl Client {
             self.film(now);
             self.record(now);
         }
-        self.drain(now);
+        self.drain();
     }
 
-    fn drain(&mut self, now: Instant) {
+    fn drain(&mut self) {
         let mut events = Vec::new();
         for rtc in [&mut self.publisher, &mut self.subscriber] {
             loop {
@@ -178,8 +180,9 @@ impl Client {
                 }
             }
         }
-        let _ = now;
-        events.into_iter().for_each(|event| self.hear(event));
+        for event in events {
+            self.hear(event);
+        }
     }
 
     fn hear(&mut self, event: Event) {
@@ -249,7 +252,7 @@ impl Client {
                 let Some(stream) = direct.stream_tx_by_mid(mid, rid) else { continue };
                 stream.write_rtp(write.marker(marker).nackable(true));
                 self.publisher.handle_input(Input::Timeout(now)).expect("time passes");
-                self.drain(now);
+                self.drain();
             }
         }
     }
@@ -284,6 +287,6 @@ impl Client {
         if let Some(stream) = direct.stream_tx_by_mid(mid, None) {
             stream.write_rtp(write.ext_vals(extensions));
         }
-        self.drain(now);
+        self.drain();
     }
 }

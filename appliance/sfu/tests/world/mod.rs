@@ -43,7 +43,7 @@ pub(crate) struct World {
     seed: u64,
     /// What the network carries to a client, in bits per second, and what is left of it now.
     pub(crate) narrow: Option<(usize, u64)>,
-    left: i64,
+    left: usize,
     /// Answers are kept back while this is set.
     pub(crate) hold_answers: bool,
     pub(crate) largest_outbox: usize,
@@ -198,7 +198,7 @@ impl World {
     fn step(&mut self) {
         self.now += STEP;
         if let Some((_, rate_bps)) = self.narrow {
-            let step = (rate_bps / 8 * STEP.as_millis() as u64 / 1_000) as i64;
+            let step = rate_bps as usize / 8 * STEP.as_millis() as usize / 1_000;
             // A queue of 50 ms.
             self.left = (self.left + step).min(step * 10);
         }
@@ -249,10 +249,10 @@ impl World {
         let narrow =
             self.narrow.map(|(client, _)| SocketAddr::from(([10, 0, 1, client as u8], 4_001)));
         if media && narrow == Some(target) {
-            if self.left < bytes.len() as i64 {
+            if self.left < bytes.len() {
                 return;
             }
-            self.left -= bytes.len() as i64;
+            self.left -= bytes.len();
         }
         self.network.push_back(Datagram { at: self.now + DELAY, source, target, bytes });
     }
@@ -268,7 +268,7 @@ impl World {
                 }
             }
             Event::PublisherAnswer { participant, sdp, .. } => {
-                self.client(participant).answered(sdp)
+                self.client(participant).answered(sdp);
             }
             _ => {}
         }
