@@ -22,9 +22,8 @@ fn civil(day: i64) -> (i64, i64, i64) {
 /// 22 November 2026.
 pub(crate) fn date(at: Timestamp) -> String {
     let (year, month, day) = civil(at.as_secs().div_euclid(DAY_SECS));
-    // The year as text: numbers are grouped in some languages.
-    let (year, month, day) = (year.to_string(), month.to_string(), day.to_string());
-    say_with("date", &[("day", &*day), ("month", &*month), ("year", &*year)])
+    // As numbers: the catalogue chooses the month's name by it.
+    say_with("date", &[("day", day), ("month", month), ("year", year)])
 }
 
 /// 22 November 2026, 13:05:09.
