@@ -48,7 +48,7 @@ impl Crowd {
                 offers.push((requests.clone(), subscriber.offer()?));
             }
             crowd.requests.push(requests);
-            tokio::task::spawn_local(async move { subscriber.run(queue).await.unwrap() });
+            tokio::task::spawn_local(async move { Box::pin(subscriber.run(queue)).await.unwrap() });
         }
         Ok((crowd, offers))
     }
@@ -157,5 +157,10 @@ async fn window(
     let end = process::cpu_time(before.process_id)?;
     let meters = crowd.meters().await?;
     let memory_kb = process::memory_kb(before.process_id)?.saturating_sub(before.memory_kb);
-    Ok(meter::outcome(&meters, end - start, joined.saturating_sub(before.cpu), memory_kb))
+    Ok(meter::outcome(
+        &meters,
+        end.saturating_sub(start),
+        joined.saturating_sub(before.cpu),
+        memory_kb,
+    ))
 }

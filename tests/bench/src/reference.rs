@@ -33,7 +33,7 @@ impl Reference {
             name: "reference",
             program: None,
             args: vec!["reference".into()],
-            silence_max: Duration::from_secs(60),
+            silence_max: Duration::from_mins(1),
             stop_max: Duration::from_secs(1),
         })?;
         Ok(Self { process_id: worker.process_id().context("a process id")?, worker })
