@@ -154,7 +154,7 @@ impl Field {
     fn attributes(&self) -> String {
         let mut attributes = self.described();
         if let Some(token) = self.autocomplete {
-            attributes.push_str(&format!(" autocomplete=\"{token}\""));
+            attributes.extend([" autocomplete=\"", token, "\""]);
         }
         if self.code {
             attributes.push_str(" autocapitalize=\"none\" spellcheck=\"false\"");

@@ -55,8 +55,8 @@ fn shell(section: Section, title: &str, crumbs: Vec<Crumb>) -> Frame {
     }
 }
 
-fn good(text: &str) -> Option<Flash> {
-    Some(Flash { tone: Tone::Good, text: text.to_owned() })
+fn good(text: &str) -> Flash {
+    Flash { tone: Tone::Good, text: text.to_owned() }
 }
 
 fn sign_in(flash: Option<(Tone, &str)>) -> SignIn {
@@ -166,7 +166,7 @@ fn people(any: bool) -> People {
     ];
     People {
         frame: Frame {
-            flash: if any { good("The account was added.") } else { None },
+            flash: any.then(|| good("The account was added.")),
             ..shell(Section::People, "People", Vec::new())
         },
         search: Field::new("q", "Name or user name", Control::Search).optional(),

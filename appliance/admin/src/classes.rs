@@ -107,7 +107,7 @@ pub(crate) async fn list(
 fn new_page(reader: &Reader, details: Details, wrong: bool) -> belfry_admin_ui::FormPage {
     let mut frame = reader.below(Section::Classes, say("class-new-title"));
     if wrong {
-        frame.flash = attention();
+        frame.flash = Some(attention());
     }
     let form = details.into_form("/admin/classes/new", say("class-new-go"), &reader.csrf());
     belfry_admin_ui::FormPage { frame, intro: String::new(), form: form.cancel("/admin/classes") }
@@ -184,7 +184,7 @@ async fn page(
     let mut frame = reader.below(Section::Classes, class.name.clone());
     let wrong = entered.details.is_some() || entered.roster.is_some() || entered.slot.is_some();
     if wrong {
-        frame.flash = attention();
+        frame.flash = Some(attention());
     }
     let path = format!("/admin/classes/{}", class.id);
     let csrf = reader.csrf();
@@ -445,7 +445,7 @@ pub(crate) async fn remove(
 }
 
 /// The parsed time, or what was entered with what is wrong with it.
-fn read_slot(form: &Fields) -> Result<NewSlot, SlotEntry> {
+fn read_slot(form: &Fields) -> Result<NewSlot, Box<SlotEntry>> {
     let (day, start, end) = (form.text("day"), form.text("start"), form.text("end"));
     let weekday = day.parse().ok().filter(|number: &u8| (1..=7).contains(number));
     let (starts, ends) = (minute_of_day(start), minute_of_day(end));
@@ -456,14 +456,14 @@ fn read_slot(form: &Fields) -> Result<NewSlot, SlotEntry> {
         return Ok(NewSlot { day: SlotDay::Weekday(day), starts_minute, ends_minute });
     }
     let time_error = |time: Option<u16>| time.is_none().then(|| say("error-slot-time"));
-    Err(SlotEntry {
+    Err(Box::new(SlotEntry {
         day: day.to_owned(),
         start: start.to_owned(),
         end: end.to_owned(),
         day_error: weekday.is_none().then(|| say("error-slot-day")),
         start_error: time_error(starts),
         end_error: time_error(ends).or_else(|| (!ordered).then(|| say("error-slot-order"))),
-    })
+    }))
 }
 
 pub(crate) async fn add_slot(
@@ -489,12 +489,12 @@ pub(crate) async fn add_slot(
             start_error: Some(say("error-slot-taken")),
             ..SlotEntry::default()
         };
-        if overlaps { Err(taken()) } else { Ok(slot) }
+        if overlaps { Err(Box::new(taken())) } else { Ok(slot) }
     });
     match slot {
         Ok(slot) => slots.push((0, slot)),
         Err(slot) => {
-            let entered = Entered { slot: Some(slot), ..Entered::default() };
+            let entered = Entered { slot: Some(*slot), ..Entered::default() };
             return Ok(refused(&page(&admin, &reader, &class, entered).await?));
         }
     }

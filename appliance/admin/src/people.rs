@@ -105,7 +105,7 @@ impl Entered {
     }
 
     /// The entries and the role, or the entries with what is wrong.
-    fn read(form: &Fields) -> Result<(Self, Role), Self> {
+    fn read(form: &Fields) -> Result<(Self, Role), Box<Self>> {
         let mut entered = Self {
             name: form.text("name").to_owned(),
             username: form.text("username").to_owned(),
@@ -121,7 +121,7 @@ impl Entered {
             Some(role) if entered.name_error.is_none() && entered.username_error.is_none() => {
                 Ok((entered, role))
             }
-            _ => Err(entered),
+            _ => Err(Box::new(entered)),
         }
     }
 
@@ -197,7 +197,7 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let (entered, role) = match Entered::read(&form) {
         Ok(read) => read,
-        Err(entered) => return Ok(refused(&new_page(&reader, entered, attention()))),
+        Err(entered) => return Ok(refused(&new_page(&reader, *entered, Some(attention())))),
     };
     audit.keep();
     let account = NewAccount {
@@ -208,7 +208,9 @@ pub(crate) async fn create(
     };
     match admin.identity.create_account(signed_in(&caller)?, account, now()).await {
         Ok(created) => secret(&admin, &reader, &created).await,
-        Err(error) => Ok(refused(&new_page(&reader, entered.refused_by(&error)?, attention()))),
+        Err(error) => {
+            Ok(refused(&new_page(&reader, entered.refused_by(&error)?, Some(attention()))))
+        }
     }
 }
 
@@ -241,9 +243,10 @@ fn page(
     let action = |name: &str, label, weight| {
         Form::new(format!("{path}/{name}"), label).csrf(reader.csrf()).weight(weight)
     };
-    let toggle = match person.disabled {
-        true => action("enable", say("person-enable"), Weight::Plain),
-        false => action("disable", say("person-disable"), Weight::Danger),
+    let toggle = if person.disabled {
+        action("enable", say("person-enable"), Weight::Plain)
+    } else {
+        action("disable", say("person-disable"), Weight::Danger)
     };
     belfry_admin_ui::Person {
         frame: reader.below(Section::People, person.name.reveal().clone()),
@@ -276,12 +279,12 @@ pub(crate) async fn change(
     let person = find(&admin, &caller, id).await?;
     let again = |entered| {
         let mut page = page(&reader, who, &person, entered);
-        page.frame.flash = attention();
+        page.frame.flash = Some(attention());
         refused(&page)
     };
     let (mut entered, role) = match Entered::read(&form) {
         Ok(read) => read,
-        Err(entered) => return Ok(again(entered)),
+        Err(entered) => return Ok(again(*entered)),
     };
     if person.id == who.person && role != person.role {
         entered.role_error = Some(say("error-own-account"));

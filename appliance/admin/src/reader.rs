@@ -110,8 +110,8 @@ pub(crate) fn refused(page: &impl Page) -> Response {
 }
 
 /// The message above a form that was not accepted.
-pub(crate) fn attention() -> Option<Flash> {
-    Some(Flash { tone: Tone::Danger, text: say("error-form") })
+pub(crate) fn attention() -> Flash {
+    Flash { tone: Tone::Danger, text: say("error-form") }
 }
 
 /// To the page that shows what was done.

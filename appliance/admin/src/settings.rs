@@ -57,7 +57,7 @@ fn control(declaration: &Declaration, is_set: bool) -> Control {
                 })
                 .collect(),
         ),
-        _ => Control::Text,
+        Kind::Text => Control::Text,
     }
 }
 
@@ -69,7 +69,7 @@ fn advice(declaration: &Declaration) -> String {
         }
         Kind::Choice(_) | Kind::Checkbox => say("error-setting-choice"),
         Kind::Lines => say("error-setting-lines"),
-        _ => say("error-setting-text"),
+        Kind::Text => say("error-setting-text"),
     }
 }
 
@@ -124,7 +124,7 @@ fn page(admin: &Admin, reader: &Reader, wrong: &[Wrong]) -> belfry_admin_ui::Set
     let settings = admin.settings.borrow().clone();
     let mut frame = reader.section(Section::Settings);
     if !wrong.is_empty() {
-        frame.flash = attention();
+        frame.flash = Some(attention());
     }
     let group = |name: &'static str| {
         let title = say_if_known(&format!("settings-group-{}", name.replace('_', "-")));
@@ -248,9 +248,9 @@ mod tests {
                 }
             }
         }
-        groups()
-            .iter()
-            .for_each(|group| need(format!("settings-group-{}", group.replace('_', "-"))));
+        for group in groups() {
+            need(format!("settings-group-{}", group.replace('_', "-")));
+        }
         assert_eq!(missing, Vec::<String>::new());
         assert!(editable().count() > 5);
     }

@@ -34,14 +34,14 @@ fn sign_in_page(reader: &Reader, next: &str, username: &str, wrong: [Option<Stri
 }
 
 /// A message that says why not.
-fn danger(text: String) -> Option<Flash> {
-    Some(Flash { tone: Tone::Danger, text })
+fn danger(text: String) -> Flash {
+    Flash { tone: Tone::Danger, text }
 }
 
-fn throttled(retry_after_ms: i64) -> Option<Flash> {
+fn throttled(retry_after_ms: i64) -> Flash {
     let seconds = seconds(retry_after_ms);
     let text = say_with("sign-in-throttled", &[("seconds", seconds)]);
-    Some(Flash { tone: Tone::Warn, text })
+    Flash { tone: Tone::Warn, text }
 }
 
 fn seconds(ms: i64) -> i64 {
@@ -108,11 +108,11 @@ pub(crate) async fn sign_in(
             Ok(given(&issued.token, to))
         }
         Err(Error::Wrong) => {
-            page.frame.flash = danger(say("sign-in-wrong"));
+            page.frame.flash = Some(danger(say("sign-in-wrong")));
             Ok(unauthorised(&page))
         }
         Err(Error::Throttled { retry_after_ms }) => {
-            page.frame.flash = throttled(retry_after_ms);
+            page.frame.flash = Some(throttled(retry_after_ms));
             Ok(later(&page, retry_after_ms))
         }
         Err(error) => Err(identity_problem(&error)),
@@ -176,11 +176,11 @@ pub(crate) async fn step_up(
     match admin.identity.step_up(who, password, peer.address(), now()).await {
         Ok(issued) => Ok(given(&issued.token, next)),
         Err(Error::Wrong) => {
-            page.frame.flash = danger(say("step-up-wrong"));
+            page.frame.flash = Some(danger(say("step-up-wrong")));
             Ok(unauthorised(&page))
         }
         Err(Error::Throttled { retry_after_ms }) => {
-            page.frame.flash = throttled(retry_after_ms);
+            page.frame.flash = Some(throttled(retry_after_ms));
             Ok(later(&page, retry_after_ms))
         }
         Err(error) => Err(identity_problem(&error)),
@@ -257,7 +257,7 @@ pub(crate) async fn password(
         }
         Err(Error::Throttled { retry_after_ms }) => {
             let mut page = password_page(&reader, who, errors);
-            page.frame.flash = throttled(retry_after_ms);
+            page.frame.flash = Some(throttled(retry_after_ms));
             Ok(later(&page, retry_after_ms))
         }
         Err(error) => Err(identity_problem(&error)),
