@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
-use axum::extract::ConnectInfo;
+use belfry_http::Peer;
+use belfry_model::Pii;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -80,7 +81,7 @@ async fn connection(
         return;
     };
     let service = router.map_request(move |mut request: axum::http::Request<_>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(Peer(Pii::new(peer)));
         request
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
