@@ -6,8 +6,9 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, readFileSync, rmSync } from "node:fs";
 
-rmSync("src", { recursive: true, force: true });
-cpSync("node_modules/livekit-client/src", "src", { recursive: true });
+// The package as it ships, outside of node_modules, where vitest would not look for tests; its sources read its package.json.
+rmSync("suite", { recursive: true, force: true });
+for (const part of ["src", "package.json"]) cpSync(`node_modules/livekit-client/${part}`, `suite/${part}`, { recursive: true });
 
 const server = spawn(process.argv[2], { stdio: ["ignore", "pipe", "inherit"] });
 const [said] = await once(server.stdout, "data");
