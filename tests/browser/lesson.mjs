@@ -1,13 +1,13 @@
 // A real lesson: a teacher and two students at Chromium, one student at Firefox, fake devices, real media.
 
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join as path } from "node:path";
 import { Appliance } from "./kit/appliance.mjs";
 import { violations } from "./kit/axe.mjs";
 import { startChromium, startFirefox } from "./kit/browsers.mjs";
 import { startCrowd } from "./kit/crowd.mjs";
 import { ChromiumPerson, FirefoxPerson } from "./kit/person.mjs";
-import { figure, report, scenario } from "./kit/scenarios.mjs";
+import { figure, report, scenario, whenFailed } from "./kit/scenarios.mjs";
 import { until } from "./kit/wait.mjs";
 
 const screenshots = process.env.BELFRY_SCREENSHOTS;
@@ -29,6 +29,15 @@ const third = new FirefoxPerson(await firefox.page(), origin);
 const students = [first, second, third];
 const everyone = [teacher, ...students];
 let lesson;
+
+whenFailed(async (id) => {
+  if (!screenshots) return;
+  const said = everyone.map((person) => `${person.username}: ${(person.page.problems ?? []).join("\n")}`);
+  writeFileSync(path(screenshots, `failed-${id}.log`), `${appliance.log}\n${said.join("\n")}`);
+  for (const person of everyone) {
+    await person.page.screenshot({ path: path(screenshots, `failed-${id}-${person.username ?? "nobody"}.png`) });
+  }
+});
 
 /** Every page of the lesson with its tiles named; axe has to find nothing on it. */
 async function accessible(person, what) {

@@ -20,7 +20,7 @@ use crate::names;
 use crate::open::Kept;
 
 /// How often it is looked whether a certificate nears its end or an address has changed.
-const RENEW_EVERY: Duration = Duration::from_secs(15 * 60);
+const RENEW_EVERY: Duration = Duration::from_mins(15);
 
 /// The certificate that TLS shows, and what the admin page says of it.
 #[derive(Debug)]

@@ -18,9 +18,8 @@ pub(crate) fn failed(error: &anyhow::Error) {
     eprintln!("belfry: {error:#}");
 }
 
-pub(crate) fn settings() -> Result<()> {
+pub(crate) fn settings() {
     println!("{}", belfry_settings::table());
-    Ok(())
 }
 
 /// All sign-ins of the demo school.

@@ -23,7 +23,10 @@ fn main() -> ExitCode {
         Command::Media => belfry_media::run().map_err(Into::into),
         Command::Serve(serve) => serve::run(&serve),
         Command::DemoSignIns(data) => console::demo_sign_ins(&data),
-        Command::Settings => console::settings(),
+        Command::Settings => {
+            console::settings();
+            Ok(())
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -23,6 +23,7 @@ pub(crate) struct Link {
 pub(crate) async fn start(settings: &Settings, addresses: &BTreeSet<IpAddr>) -> Result<Link> {
     let configure = Configure {
         listen: vec![SocketAddr::new(settings.media_address(), settings.media_port())],
+        stun: vec![SocketAddr::new(settings.https_address(), settings.https_port())],
         advertise: addresses.iter().copied().collect(),
         shards: settings.media_shards().map_or(0, |count| count.try_into().unwrap_or(u8::MAX)),
     };

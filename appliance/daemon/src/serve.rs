@@ -1,6 +1,6 @@
 //! `belfry serve`: the control process.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
@@ -90,15 +90,12 @@ fn taken(address: SocketAddr, error: std::io::Error) -> anyhow::Error {
 }
 
 fn sessions(kept: &Kept, link: &media::Link) -> Result<Sessions> {
-    let port = kept.settings.media_port();
+    // STUN is answered on the HTTPS port's UDP twin, never on the media's own (see `Configure::stun`).
+    let port = kept.settings.https_port();
     let addresses = names::addresses(&kept.settings)?;
-    let urls = addresses
-        .iter()
-        .filter(|address| address.is_ipv4() && !address.is_loopback())
-        .chain(addresses.iter().filter(|address| address.is_loopback() && address.is_ipv4()))
-        .map(|address| format!("stun:{address}:{port}"))
-        .take(1)
-        .collect();
+    let usable = |address: &&IpAddr| address.is_ipv4() && !address.is_loopback();
+    let address = addresses.iter().find(usable).copied().unwrap_or(Ipv4Addr::LOCALHOST.into());
+    let urls = vec![format!("stun:{address}:{port}")];
     Ok(Sessions::new(Config {
         store: kept.store.clone(),
         ledger: kept.ledger.clone(),

@@ -12,6 +12,10 @@ use crate::DataKind;
 pub struct Configure {
     /// Addresses to listen on for UDP; port 0 takes a free one (tests).
     pub listen: Vec<std::net::SocketAddr>,
+    /// Further addresses where plain STUN is answered, and which go into no candidate. libwebrtc
+    /// takes every datagram from the address of its STUN server as that server's answer, and never
+    /// shows it to a connection: a STUN server on the address of the media would cut off all media.
+    pub stun: Vec<std::net::SocketAddr>,
     /// Addresses put into candidates; empty: those of `listen` that are not unspecified, and for an
     /// unspecified one every address of the machine's interfaces (loopback included).
     pub advertise: Vec<IpAddr>,

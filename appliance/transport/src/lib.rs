@@ -93,8 +93,10 @@ impl Transport {
         report: impl Fn(Event) + Send + Sync + 'static,
     ) -> Result<Self, TransportError> {
         let shard_count = shard_count(configure.shards);
-        let (sockets, listening) = open_all(&configure.listen, shard_count)?;
-        let candidates = addresses::candidates(&listening, &configure.advertise)
+        let all = [configure.listen.as_slice(), configure.stun.as_slice()].concat();
+        let (sockets, listening) = open_all(&all, shard_count)?;
+        let media = listening.get(..configure.listen.len()).unwrap_or_default();
+        let candidates = addresses::candidates(media, &configure.advertise)
             .map_err(TransportError::Interfaces)?;
         let certificate = Arc::new(Certificate::generate().map_err(TransportError::Core)?);
         let routes = Arc::new(Mutex::new(Routes::new(shard_count)));

@@ -110,17 +110,43 @@ export class ChromiumPerson extends Person {
   }
 }
 
-/** Someone at Firefox (Puppeteer over WebDriver BiDi). */
+/** Runs in the page: the shown element with a role and an accessible name, as far as these pages use them. */
+function findByName(role, name, prefix) {
+  const selectors = {
+    button: "button, [role=button]",
+    menuitem: "[role=menuitem]",
+    checkbox: "input[type=checkbox]",
+    radio: "input[type=radio]",
+    field: "input, textarea, select",
+  };
+  const nameOf = (element) => {
+    const label = element.getAttribute("aria-label") ?? element.labels?.[0]?.innerText ?? element.innerText;
+    return (label ?? "").trim();
+  };
+  const shown = (element) => element.getClientRects().length > 0;
+  return [...document.querySelectorAll(selectors[role])].find(
+    (element) => shown(element) && (prefix ? nameOf(element).startsWith(name) : nameOf(element) === name),
+  );
+}
+
+/** Someone at Firefox (Puppeteer over WebDriver BiDi); real input events on what is found by name. */
 export class FirefoxPerson extends Person {
-  press(name, role = "button") {
-    return this.page.locator(`::-p-aria([name="${name}"][role="${role}"])`).click();
+  find(role, name, prefix = false) {
+    return until(`${this.username} finds ${role} ${name}`, async () => {
+      const handle = await this.page.evaluateHandle(findByName, role, name, prefix);
+      return handle.asElement();
+    });
   }
 
-  pressStarting(prefix) {
-    return this.page.locator(`button[aria-label^="${prefix}"]`).click();
+  async press(name, role = "button") {
+    await (await this.find(role, name)).click();
   }
 
-  fill(label, text) {
-    return this.page.locator(`::-p-aria([name="${label}"][role="textbox"]), ::-p-aria([name="${label}"])`).fill(text);
+  async pressStarting(prefix, role = "button") {
+    await (await this.find(role, prefix, true)).click();
+  }
+
+  async fill(label, text) {
+    await (await this.find("field", label)).type(text);
   }
 }

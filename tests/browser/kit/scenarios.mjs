@@ -1,6 +1,12 @@
 // Numbered scenarios: each runs once and is reported on a line that tests/run counts.
 
 const failures = [];
+let onFailure = async () => {};
+
+/** What to do after a failed scenario, given its id: pictures of what everybody saw. */
+export function whenFailed(run) {
+  onFailure = run;
+}
 
 /** Runs one scenario. A later one that stands on a failed earlier one fails by itself. */
 export async function scenario(id, title, run) {
@@ -11,6 +17,7 @@ export async function scenario(id, title, run) {
   } catch (error) {
     failures.push(id);
     console.log(`scenario ${id} FAIL ${title}: ${error.stack ?? error}`);
+    await onFailure(id).catch((problem) => console.log(`no pictures: ${problem.message}`));
   }
 }
 
