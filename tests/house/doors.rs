@@ -19,7 +19,6 @@ const DOORS: [(&str, &[&str]); 26] = [
     ("prost", &["belfry-signalling"]),
     ("rcgen", &["belfry-certs"]),
     ("rtc", &["belfry-synthetic"]),
-    ("rtc", &["belfry-synthetic"]),
     ("rtc-", &["belfry-sfu", "belfry-transport", "belfry-relay"]),
     ("rusqlite", &["belfry-store", "belfry-ledger"]),
     ("rust-embed", &["belfry-web"]),

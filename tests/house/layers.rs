@@ -8,7 +8,7 @@ const BELOW_APPLIANCE: [&str; 2] = ["compliance/", "admin-ui"];
 fn violations(crates: &[Crate]) -> Vec<String> {
     let find = |name: &str| crates.iter().find(|c| c.name == name);
     let mut found = Vec::new();
-    for importer in crates.iter().filter(|c| c.folder != "tests") {
+    for importer in crates.iter().filter(|c| !c.is_test()) {
         let Some(layer) = importer.layer else {
             found.push(format!("{}: no [package.metadata] layer", importer.name));
             continue;

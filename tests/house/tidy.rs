@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use belfry_tests::workspace::{files, root};
+use belfry_tests::workspace::{files, has_extension, root};
 
 const TOP_LEVEL: [&str; 10] = [
     "Cargo.toml",
@@ -34,7 +34,7 @@ fn violations(file: &str, text: &str) -> Vec<String> {
     if !TOP_LEVEL.contains(&top)
         && top != "packaging"
         && !top.starts_with('.')
-        && !top.ends_with(".toml")
+        && !has_extension(top, "toml")
     {
         found.push(format!("{file}: the top level is fixed"));
     }

@@ -18,6 +18,13 @@ pub struct Crate {
     pub dependencies: Vec<String>,
 }
 
+impl Crate {
+    /// Suites and what they run: outside the layers, and held to no door.
+    pub fn is_test(&self) -> bool {
+        self.folder == "tests" || self.folder.starts_with("tests/")
+    }
+}
+
 /// The workspace root.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -49,6 +56,11 @@ pub fn files() -> Result<Vec<String>> {
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let listed = String::from_utf8(output.stdout).context("file names are UTF-8")?;
     Ok(listed.lines().filter(|file| root().join(file).is_file()).map(str::to_owned).collect())
+}
+
+/// Whether a file's name ends in this extension.
+pub fn has_extension(file: &str, extension: &str) -> bool {
+    Path::new(file).extension().is_some_and(|found| found == extension)
 }
 
 #[derive(Deserialize)]

@@ -60,6 +60,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Leaf>, Error> {
 }
 
 fn parse(pem: &[u8]) -> Option<Leaf> {
+    // inside: this crate wrote the file.
     let der = CertificateDer::from_pem_slice(pem).ok()?;
     let (_, certificate) = X509Certificate::from_der(&der).ok()?;
     let mut names = Names::default();

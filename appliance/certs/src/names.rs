@@ -62,6 +62,7 @@ fn subnet(address: IpAddr, bits: u8) -> GeneralSubtree {
 
 /// The permitted subtrees as the root holds them: DNS names, and address followed by mask.
 fn permitted(root: &Root) -> Option<(Vec<String>, Vec<Vec<u8>>)> {
+    // inside: the root that this crate made.
     let (_, certificate) = X509Certificate::from_der(&root.der).ok()?;
     let constraints = certificate.extensions().iter().find_map(|extension| {
         match extension.parsed_extension() {

@@ -36,6 +36,7 @@ pub(crate) fn read(path: &Path, key: &KeyPair, now: Timestamp) -> Result<Option<
         Err(error) => return Err(Error::reading(path)(error)),
     };
     let malformed = || Error::Malformed { path: path.to_owned() };
+    // inside: this crate wrote the file.
     let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| malformed())?;
     let (_, certificate) = X509Certificate::from_der(&der).map_err(|_| malformed())?;
     if certificate.public_key().subject_public_key.data != key.der_bytes() {

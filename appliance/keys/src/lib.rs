@@ -158,6 +158,7 @@ fn path_of(dir: &Path, name: KeyName) -> PathBuf {
 fn load_or_create(dir: &Path, name: KeyName) -> Result<(KeyRing, bool), Error> {
     let path = path_of(dir, name);
     if let Some(bytes) = file::read(&path)? {
+        // inside: this store wrote the file, and only the appliance's account may write there.
         let ring = secret::decode(&bytes).ok_or(Error::Malformed { path })?;
         return Ok((ring, false));
     }

@@ -266,7 +266,14 @@ fn rules(kept: KeptLesson) -> (store::Lesson, Lesson) {
     let KeptLesson { lesson: of, snapshot, chat } = kept;
     let now = clock::now();
     let chat = chat.into_iter().filter_map(message);
-    let snapshot = snapshot.and_then(|text| serde_json::from_str(&text).ok());
+    // inside: the snapshot is what a hub of this house wrote to `belfry.db`.
+    let snapshot = snapshot.and_then(|text| {
+        let read = serde_json::from_str(&text);
+        read.inspect_err(
+            |error| tracing::warn!(lesson = %of.id, %error, "a kept lesson is unreadable"),
+        )
+        .ok()
+    });
     let restored = snapshot.and_then(|snapshot| Lesson::restore(snapshot, chat, now));
     let lesson = restored.unwrap_or_else(|| {
         let band = Band::parse(of.band.as_str()).expect("both crates have the same two bands");

@@ -52,6 +52,7 @@ impl Settings {
         let mut settings = Self::default();
         let mut problems = Vec::new();
         if let Some(text) = file {
+            // inside: the operator's own file, read once at start.
             match text.parse::<toml::Table>() {
                 Ok(table) => settings.take_table("", &table, &mut problems),
                 Err(error) => problems.push(Problem {

@@ -4,6 +4,8 @@
 //! Each socket has a room of its own, so what is not misbehaviour is the real thing. The suite's
 //! v1 cases differ in the envelope of the query only; [`v1_reconnects`] opens it.
 
+// inside: what is read here comes from the suite that this test-only module serves.
+
 use std::io::Read as _;
 
 use base64::Engine;

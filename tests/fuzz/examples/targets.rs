@@ -4,7 +4,10 @@
 
 fn main() {
     for target in belfry_fuzz::registry() {
-        let seed: String = target.seed().iter().map(|byte| format!("{byte:02x}")).collect();
-        println!("{}\t{}\t{seed}", target.name(), target.bytes_max());
+        print!("{}\t{}\t", target.name(), target.bytes_max());
+        for byte in target.seed() {
+            print!("{byte:02x}");
+        }
+        println!();
     }
 }

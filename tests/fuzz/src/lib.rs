@@ -4,7 +4,18 @@ use belfry_model::outside::Target;
 
 /// Every parser that reads bytes from outside. A test holds the list to what the sources declare.
 pub fn registry() -> Vec<&'static dyn Target> {
-    [belfry_media_api::PARSERS].into_iter().flatten().copied().collect()
+    [
+        belfry_http::PARSERS,
+        belfry_identity::PARSERS,
+        belfry_media_api::PARSERS,
+        belfry_sfu::PARSERS,
+        belfry_signalling::PARSERS,
+        belfry_web::PARSERS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+    .collect()
 }
 
 /// The parser with this name.
