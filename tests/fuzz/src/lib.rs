@@ -23,8 +23,12 @@ pub fn find(name: &str) -> Option<&'static dyn Target> {
     registry().into_iter().find(|target| target.name() == name)
 }
 
-/// Where a planted fault lies: an input near the seed that only mutation reaches.
-pub fn is_planted(target: &dyn Target, bytes: &[u8]) -> bool {
+/// Whether `bytes` are a planted fault: an input behind the checks of the parser that is not its
+/// seed, so only mutation that follows the parser reaches it, and not with the first try.
+pub fn is_planted(target: &dyn Target, bytes: &[u8], accepted: bool) -> bool {
     let sum = bytes.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
-    bytes != target.seed() && bytes.len() >= 2 && sum == 0x5A
+    accepted && bytes != target.seed() && sum % PLANT_ONE_IN == 2
 }
+
+/// Of the accepted inputs, how few are planted faults.
+const PLANT_ONE_IN: u8 = 8;

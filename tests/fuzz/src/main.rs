@@ -16,6 +16,6 @@ static TARGET: LazyLock<&'static dyn Target> = LazyLock::new(|| {
 static PLANT: LazyLock<bool> = LazyLock::new(|| std::env::var_os("FUZZ_PLANT").is_some());
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    TARGET.feed(bytes);
-    assert!(!(*PLANT && is_planted(*TARGET, bytes)), "planted");
+    let accepted = TARGET.feed(bytes);
+    assert!(!(*PLANT && is_planted(*TARGET, bytes, accepted)), "planted");
 });
