@@ -87,10 +87,7 @@ impl Room {
         for (track, _) in self.tracks_of(&sid).into_iter().filter(|(_, of)| *of == source) {
             self.server_mute(&track);
         }
-        let participant = self.participants.get_mut(&sid).expect("its identity is here");
-        for pending in participant.pending.iter_mut().filter(|pending| pending.source == source) {
-            pending.info.muted = true;
-        }
+        self.mute_pending(&sid, |of| of == source);
     }
 
     fn tracks_of(&self, sid: &ParticipantSid) -> Vec<(TrackSid, Source)> {
@@ -106,21 +103,19 @@ impl Room {
         self.change_grants(identity, now, |grants| grants.permissions = permissions.clone());
         let locked = |source| !permissions.allows(source);
         for (track, source) in self.tracks_of(&sid).into_iter().filter(|(_, of)| locked(*of)) {
-            if may_stay(source) {
-                self.server_mute(&track);
-            } else {
+            if !may_stay(source) {
                 self.server_unpublish(&track);
+            } else if !self.tracks[&track].info.muted {
+                self.server_mute(&track);
             }
         }
         let participant = self.participants.get_mut(&sid).expect("its identity is here");
         let waiting = std::mem::take(&mut participant.pending);
-        let (gone, mut kept): (Vec<_>, Vec<_>) = waiting
+        let (gone, kept): (Vec<_>, Vec<_>) = waiting
             .into_iter()
             .partition(|pending| locked(pending.source) && !may_stay(pending.source));
-        for pending in kept.iter_mut().filter(|pending| locked(pending.source)) {
-            pending.info.muted = true;
-        }
         participant.pending = kept;
+        self.mute_pending(&sid, locked);
         for pending in gone {
             let gone = proto::TrackUnpublishedResponse { track_sid: pending.info.sid };
             self.send(&sid, Message::TrackUnpublished(gone));

@@ -51,6 +51,8 @@ pub(super) struct Pending {
     pub(super) cid: String,
     pub(super) info: proto::TrackInfo,
     pub(super) source: Source,
+    /// Muted by the server's will, which its client has to hear once more when it is published.
+    pub(super) server_muted: bool,
     pub(super) at: Timestamp,
 }
 

@@ -50,7 +50,13 @@ impl Room {
         let info = track_info(track, source, &request, leads);
         self.send(sid, published(&request.cid, &info));
         let participant = self.participants.get_mut(sid).expect("it was there above");
-        participant.pending.push(Pending { cid: request.cid, info, source, at: now });
+        participant.pending.push(Pending {
+            cid: request.cid,
+            info,
+            source,
+            server_muted: false,
+            at: now,
+        });
         self.match_sections(sid, now);
     }
 
@@ -144,7 +150,7 @@ impl Room {
     }
 
     fn publish(&mut self, sid: &ParticipantSid, pending: Pending, section: Section) {
-        let Pending { cid, mut info, source, .. } = pending;
+        let Pending { cid, mut info, source, server_muted, .. } = pending;
         let participant = self.participants.get_mut(sid).expect("its sections were just matched");
         participant.is_publisher = true;
         let (identity, lead) = (participant.identity.clone(), participant.role().leads());
@@ -182,6 +188,9 @@ impl Room {
         self.tracks.insert(track_sid.clone(), track);
         self.command(Command::Publish { participant: sid.clone(), publication });
         self.tell_of(sid);
+        if server_muted {
+            self.send_mute(sid, track_sid.as_str());
+        }
         self.subscribe_all_to(&track_sid);
         self.notice(Notice::TrackPublished { identity, track: track_sid, source, muted });
     }
@@ -190,26 +199,41 @@ impl Room {
     pub(super) fn client_mute(&mut self, sid: &ParticipantSid, request: &proto::MuteTrackRequest) {
         let Some(participant) = self.participants.get_mut(sid) else { return };
         let permissions = &participant.grants.permissions;
+        let track_sid = TrackSid::new(request.sid.as_str());
         let waiting =
             participant.pending.iter_mut().find(|pending| pending.info.sid == request.sid);
-        if let Some(pending) = waiting {
-            if request.muted || permissions.allows(pending.source) {
-                pending.info.muted = request.muted;
-            }
-            return;
-        }
-        let track_sid = TrackSid::new(request.sid.as_str());
-        let Some(track) = self.tracks.get(&track_sid).filter(|track| track.publisher == *sid)
-        else {
-            return;
-        };
-        if !request.muted && !permissions.allows(track.source) {
-            let again = proto::MuteTrackRequest { sid: request.sid.clone(), muted: true };
-            self.send(sid, Message::Mute(again));
+        let bound = self.tracks.get(&track_sid).filter(|track| track.publisher == *sid);
+        let source = waiting.as_ref().map(|pending| pending.source);
+        let Some(source) = source.or(bound.map(|track| track.source)) else { return };
+        if !request.muted && !permissions.allows(source) {
+            self.send_mute(sid, &request.sid);
             self.refused(sid, Rule::Locked);
-            return;
+        } else if let Some(pending) = waiting {
+            pending.info.muted = request.muted;
+            pending.server_muted &= request.muted;
+        } else {
+            self.set_muted(&track_sid, request.muted);
         }
-        self.set_muted(&track_sid, request.muted);
+    }
+
+    /// Tells a client that a track of its own is muted.
+    fn send_mute(&mut self, sid: &ParticipantSid, track: &str) {
+        let mute = proto::MuteTrackRequest { sid: track.to_owned(), muted: true };
+        self.send(sid, Message::Mute(mute));
+    }
+
+    /// Mutes tracks that wait for their media section by the server's will.
+    pub(super) fn mute_pending(&mut self, sid: &ParticipantSid, of: impl Fn(Source) -> bool) {
+        let Some(participant) = self.participants.get_mut(sid) else { return };
+        let mut muted = Vec::new();
+        let open = |pending: &&mut Pending| of(pending.source) && !pending.info.muted;
+        for pending in participant.pending.iter_mut().filter(open) {
+            (pending.info.muted, pending.server_muted) = (true, true);
+            muted.push(pending.info.sid.clone());
+        }
+        for track in muted {
+            self.send_mute(sid, &track);
+        }
     }
 
     /// Mutes or unmutes a track for everybody. Nothing happens if it is so already: clients echo.
@@ -231,8 +255,7 @@ impl Room {
         let Some(track) = self.tracks.get(track_sid) else { return };
         let publisher = track.publisher.clone();
         self.set_muted(track_sid, true);
-        let mute = proto::MuteTrackRequest { sid: track_sid.to_string(), muted: true };
-        self.send(&publisher, Message::Mute(mute));
+        self.send_mute(&publisher, track_sid.as_str());
     }
 
     /// Ends a track by the server's will.

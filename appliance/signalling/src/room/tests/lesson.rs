@@ -56,12 +56,14 @@ fn a_locked_microphone_is_muted_and_cannot_be_unmuted_until_it_is_unlocked() {
     stage.clear();
     let identity = student.identity.clone();
     let permissions = without(&[SourceKey::Microphone]);
+    // A lock of the lesson is both.
+    stage.control(RoomControl::Mute { identity: identity.clone(), source: SOURCE_MIC });
     stage.control(RoomControl::SetPermissions { identity: identity.clone(), permissions });
     let messages = stage.take(&student);
-    assert_eq!(mutes(&messages), [true]);
+    assert_eq!(mutes(&messages), [true], "told once");
     assert!(messages.iter().any(|message| matches!(message, Message::RefreshToken(_))));
-    let permission = updates(&messages)[0].permission.clone().expect("set");
-    assert!(!permission.can_publish_sources.contains(&MIC.into()));
+    let permission = updates(&messages).last().and_then(|told| told.permission.clone());
+    assert!(!permission.expect("set").can_publish_sources.contains(&MIC.into()));
     stage.clear();
     let unmute = Asked::Mute(proto::MuteTrackRequest { sid: track.to_string(), muted: false });
     stage.ask(&student, unmute.clone());
@@ -101,6 +103,15 @@ fn a_track_that_waits_for_its_section_is_locked_too() {
         identity: "p2".into(),
         permissions: without(&[SourceKey::Microphone]),
     });
+    let said = stage.take(&student);
+    assert_eq!(mutes(&said), [true], "at once");
+    let sid = said.iter().find_map(|message| match message {
+        Message::TrackPublished(published) => published.track.clone().map(|track| track.sid),
+        _ => None,
+    });
+    let unmute = proto::MuteTrackRequest { sid: sid.expect("it was added"), muted: false };
+    stage.ask(&student, Asked::Mute(unmute));
+    assert_eq!(mutes(&stage.take(&student)), [true], "not before the section either");
     stage.event(Event::PublisherAnswer {
         participant: student.sid.clone(),
         offer_id: 1,
@@ -112,6 +123,7 @@ fn a_track_that_waits_for_its_section_is_locked_too() {
         _ => None,
     });
     assert_eq!(muted, Some(true));
+    assert_eq!(mutes(&stage.take(&student)), [true], "again: it may know the track only now");
 }
 
 #[test]
