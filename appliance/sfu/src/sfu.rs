@@ -109,13 +109,14 @@ impl Sfu {
     }
 
     /// A check names its connection by the ufrag; everything else comes on a path that passed one.
+    /// STUN without our ufrag is nobody's: clients also ask the plain server from such a path.
     fn owner_of(&self, from: Destination, datagram: &[u8]) -> Option<(usize, Owner)> {
         let is_stun = datagram.first().is_some_and(|first| *first < 4);
-        let routed = if is_stun { ice::route(datagram) } else { None };
-        let key = match routed {
-            Some(route) if route.shard == self.shared.shard => route.key as usize,
-            Some(_) => return None,
-            None => *self.paths.get(&from)?,
+        let key = if is_stun {
+            let route = ice::route(datagram)?;
+            (route.shard == self.shared.shard).then_some(route.key as usize)?
+        } else {
+            *self.paths.get(&from)?
         };
         Some((key, *self.shared.owners.get(key)?))
     }
