@@ -81,15 +81,17 @@ impl Publisher {
     /// Takes over the sections of a new description; they are told apart by their mids.
     fn settle(&mut self, sections: Vec<sdp::Received>) {
         let bound = sections.iter().map(|section| self.bound_track(&section.mid)).collect();
-        let announced = |sections: &[sdp::Received]| {
-            sections
-                .iter()
-                .map(|section| (section.mid.clone(), section.ssrcs.clone()))
-                .collect::<Vec<_>>()
+        // Clients name mid and rid only at the beginning of a stream: what was learnt of a section
+        // that goes on as it was must not be forgotten, or its media never finds it again.
+        let kept = |source: &Source| {
+            let before = self.sections.get(source.section)?;
+            let index = sections.iter().position(|section| section.mid == before.mid)?;
+            let after = sections.get(index)?;
+            let same = before.ssrcs == after.ssrcs && before.rids.len() == after.rids.len();
+            same.then_some(Source { section: index, layer: source.layer })
         };
-        if announced(&self.sections) != announced(&sections) {
-            self.sources.clear();
-        }
+        self.sources =
+            self.sources.iter().filter_map(|(ssrc, source)| Some((*ssrc, kept(source)?))).collect();
         self.sections = sections;
         self.bound = bound;
     }
