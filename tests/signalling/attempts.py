@@ -5,12 +5,17 @@ So a refusal is seen by order, not by waiting for silence.
 """
 
 import asyncio
+import re
 import sys
 
-from kit import Person, failures, models, scenario, sign_ins, until, wire
+import aiohttp
+
+from kit import Person, Signal, failures, models, scenario, sign_ins, until, wire
 from raw import RawParticipant
 
 SECRET = b"meet me behind the gym"
+# The same where the grammar has no spaces.
+LABEL = "behind-the-gym"
 
 
 class Lesson:
@@ -28,6 +33,7 @@ class Lesson:
         return self
 
     async def __aexit__(self, *_):
+        await self.sockets[0].command("end")  # the next lesson of the class starts with its own rules
         for raw in self.raw:
             await raw.close()
         for socket in self.sockets:
@@ -36,15 +42,20 @@ class Lesson:
             await person.__aexit__()
 
     async def settled(self, marker):
-        """The first student says something to the teacher, after all that it said before."""
-        self.first.send(user=models.UserPacket(payload=marker, topic="belfry.help"), destination_identities=[self.teacher_id])
+        """The first student says something to the teacher, after all that it said before; the teacher then to the second student.
+
+        The second student's channel keeps the order: what it was to be given before is there now.
+        """
+        self.first.send(user=models.UserPacket(payload=marker), destination_identities=[self.teacher_id])
         await until("the allowed message after it", lambda: marker in self.teacher.user_payloads())
+        self.teacher.send(user=models.UserPacket(payload=marker), destination_identities=[self.second_id])
+        await until("the teacher's message", lambda: marker in self.second.user_payloads())
 
 
 def refused(lesson):
     """Nothing of the attempt is among what the second student received."""
-    for packet in lesson.second.packets:
-        assert SECRET not in packet.SerializeToString(), packet
+    for message in [*lesson.second.packets, *lesson.second.signal.received]:
+        assert SECRET not in message.SerializeToString() and LABEL.encode() not in message.SerializeToString(), message
 
 
 async def private_messages():
@@ -54,6 +65,9 @@ async def private_messages():
         first.send(user=models.UserPacket(payload=SECRET, topic="lk.chat"), destination_identities=[second])
         first.send(user=models.UserPacket(payload=SECRET, destination_identities=[second]))
         first.send(user=models.UserPacket(payload=SECRET), destination_identities=[lesson.teacher_id, second])
+        first.send_lossy(user=models.UserPacket(payload=SECRET), destination_identities=[second])
+        first.send(user=models.UserPacket(payload=SECRET, destination_sids=[lesson.second.joined.participant.sid]))
+        first.send(user=models.UserPacket(payload=SECRET))
         first.send(chat_message=models.ChatMessage(id="1", message=SECRET.decode()), destination_identities=[second])
         first.send(sip_dtmf=models.SipDTMF(code=1, digit=SECRET.decode()), destination_identities=[second])
         await lesson.settled(b"private")
@@ -78,7 +92,7 @@ async def streams_calls_and_ciphertext():
 
 async def foreign_identity():
     async with Lesson() as lesson:
-        forged = models.UserPacket(payload=b"forged", topic="belfry.help", participant_identity=lesson.second_id)
+        forged = models.UserPacket(payload=b"forged", participant_identity=lesson.second_id)
         lesson.first.send(
             user=forged, participant_identity=lesson.second_id, participant_sid="PA_forged", destination_identities=[lesson.teacher_id]
         )
@@ -95,12 +109,18 @@ async def attributes_and_names():
         await lesson.first.signal.send(update_metadata=request)
         answer = await lesson.first.signal.first("request_response")
         assert answer.reason == wire.RequestResponse.Reason.NOT_ALLOWED, answer
-        track = wire.AddTrackRequest(cid=SECRET.decode(), name=SECRET.decode(), type=models.TrackType.AUDIO, source=models.TrackSource.MICROPHONE, stream=SECRET.decode())
-        await lesson.first.signal.send(add_track=track)
-        await lesson.first.signal.first("track_published")
+        msid = re.compile(r"^a=msid:[^\r]*", flags=re.M)
+        track = await lesson.first.publish(
+            "audio",
+            cid=SECRET.decode(),
+            change=lambda sdp: msid.sub(f"a=msid:{LABEL} {LABEL}", sdp),
+            name=SECRET.decode(),
+            stream=SECRET.decode(),
+        )
+        await until("the second student is told of the track", lambda: lesson.second.sees(track.sid))
+        await until("and receives it", lambda: lesson.second.tracks)
         await lesson.settled(b"names")
-        for response in lesson.second.signal.received:
-            assert SECRET not in response.SerializeToString(), response
+        refused(lesson)
 
 
 async def forbidden_sources():
@@ -132,10 +152,28 @@ async def commands_of_others():
             ("lower_hand_of", {"identity": other}),
             ("admit_all", {}),
             ("end", {}),
+            ("chat", {"text": SECRET.decode(), "to": other}),
         ]
         for kind, fields in attempts:
             answer = await student.command(kind, **fields)
             assert answer["type"] == "refused" and answer["text"], (kind, answer)
+
+
+async def a_token_after_removal():
+    async with Lesson() as lesson:
+        person, socket = lesson.people[1], lesson.sockets[1]
+        done = await lesson.sockets[0].command("remove", identity=lesson.first_id, reason="no", block=True)
+        assert done["type"] == "done", done
+        leave = await lesson.first.signal.first("leave")
+        assert leave.action == wire.LeaveRequest.Action.DISCONNECT, leave
+        for query in ({}, {"reconnect": 1, "sid": lesson.first.joined.participant.sid}):
+            try:
+                await Signal(person.http, socket.token).open(**query)
+                raise AssertionError(f"a removed student's token opened a socket: {query}")
+            except aiohttp.WSServerHandshakeError as error:
+                assert error.status in (401, 403), error
+        await lesson.second.signal.send(ping_req=wire.Ping(timestamp=1))
+        await lesson.second.signal.first("pong_resp")
 
 
 async def main():
@@ -145,6 +183,7 @@ async def main():
     await scenario("signalling.7", "nor by attributes, metadata, names or labels", attributes_and_names)
     await scenario("signalling.8", "forbidden sources are refused", forbidden_sources)
     await scenario("signalling.9", "a student's commands over others are refused", commands_of_others)
+    await scenario("signalling.21", "a removed student's token opens nothing", a_token_after_removal)
 
 
 asyncio.run(main())

@@ -15,6 +15,8 @@ URL = os.environ["BELFRY_URL"]
 WS_URL = URL.replace("https:", "wss:")
 TLS = ssl.create_default_context(cafile=os.environ["BELFRY_ROOT"])
 DEADLINE_S = 30
+# Of the class socket (PROTOCOL.md); the server gives up after 25 s of silence.
+PING_EVERY_S = 10
 
 failures = []
 
@@ -110,12 +112,18 @@ class ClassSocket:
         self.socket = await self.person.http.ws_connect(f"{WS_URL}/class/{self.lesson}", origin=URL)
         await self.socket.send_json({"type": "hello", "resume": None})
         self.reader = asyncio.create_task(self.read())
+        self.pinger = asyncio.create_task(self.ping())
         await until("a welcome", lambda: self.you or self.bye)
 
     async def read(self):
         async for message in self.socket:
             if message.type == aiohttp.WSMsgType.TEXT:
                 self.take(json.loads(message.data))
+
+    async def ping(self):
+        while not self.socket.closed:
+            await self.socket.send_json({"type": "ping"})
+            await asyncio.sleep(PING_EVERY_S)
 
     def take(self, frame):
         self.frames.append(frame)
@@ -150,6 +158,7 @@ class ClassSocket:
         return [f["event"] for f in self.frames if f["type"] == "event" and f["event"]["kind"] == kind]
 
     async def close(self):
+        self.pinger.cancel()
         self.reader.cancel()
         await self.socket.close()
 

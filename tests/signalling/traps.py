@@ -1,6 +1,7 @@
 """The traps of the signalling protocol, seen on the wire of a running appliance."""
 
 import asyncio
+import re
 import sys
 
 import aiohttp
@@ -28,6 +29,27 @@ class Lesson:
 
     async def signal(self, **query):
         return await Signal(self.person.http, self.token).open(**query)
+
+
+class Class:
+    """A teacher and a student with real connections."""
+
+    async def __aenter__(self):
+        self.people = [await Person(*sign_ins(role)[0]).__aenter__() for role in ("teacher", "student")]
+        lesson = await self.people[0].start_lesson()
+        self.sockets = [await person.enter(lesson) for person in self.people]
+        self.teacher_socket, self.student_socket = self.sockets
+        pairs = zip(self.people, self.sockets)
+        self.raw = [await RawParticipant(person, socket.token).join() for person, socket in pairs]
+        self.teacher, self.student = self.raw
+        return self
+
+    async def __aexit__(self, *_):
+        await self.teacher_socket.command("end")  # the next lesson of the class starts with its own rules
+        for one in [*self.raw, *self.sockets]:
+            await one.close()
+        for person in self.people:
+            await person.__aexit__()
 
 
 async def join_response():
@@ -96,21 +118,18 @@ async def publishing():
 
 
 async def update_precedes_offer():
-    async with Lesson() as lesson, Person(*sign_ins("student")[0]) as person:
-        watcher = await lesson.signal()
-        await watcher.first("offer")
-        other = await person.enter(lesson.id)
-        raw = await RawParticipant(person, other.token).join()
-        await raw.signal.send(add_track=wire.AddTrackRequest(cid="a", type=models.AUDIO, source=models.MICROPHONE))
-        sid = (await raw.signal.first("track_published")).track.sid
-        kinds = lambda: [r.WhichOneof("message") for r in watcher.received]
-        carries = lambda r: any(t.sid == sid for p in r.update.participants for t in p.tracks)
-        await until("the update about the track", lambda: any(carries(r) for r in watcher.received))
-        offers = [r for r in watcher.received if r.WhichOneof("message") == "offer" and sid in r.offer.sdp]
-        assert not offers or watcher.received.index(offers[0]) > next(i for i, r in enumerate(watcher.received) if carries(r)), kinds()
-        await raw.close()
-        await other.close()
-        await watcher.close()
+    async with Class() as lesson:
+        sid = (await lesson.student.publish("audio")).sid
+        received = lesson.teacher.signal.received
+
+        def position(carries):
+            return next((place for place, response in enumerate(received) if carries(response)), None)
+
+        offered = await until("an offer with the track", lambda: position(lambda r: sid in r.offer.mid_to_track_id.values()))
+        told = position(lambda r: any(t.sid == sid for p in r.update.participants for t in p.tracks))
+        assert told is not None and told < offered, "JS drops a track of a participant that it does not know"
+        assert sid in received[offered].offer.sdp, "the section's msid names the track, too"
+        await until("the track arrives", lambda: lesson.teacher.tracks)
 
 
 async def resume():
@@ -143,24 +162,26 @@ async def resume():
 
 
 async def server_mute():
-    async with Lesson() as lesson, Person(*sign_ins("student")[0]) as person:
-        other = await person.enter(lesson.id)
-        raw = await RawParticipant(person, other.token).join()
-        await raw.signal.send(add_track=wire.AddTrackRequest(cid="a", type=models.AUDIO, source=models.MICROPHONE))
-        sid = (await raw.signal.first("track_published")).track.sid
-        assert (await lesson.socket.command("mute", identity=other.you["identity"], source="microphone"))["type"] == "done"
-        mute = await raw.signal.first("mute")
+    async with Class() as lesson:
+        student, identity = lesson.student, lesson.student_socket.you["identity"]
+        sid = (await student.publish("audio")).sid
+        await until("the teacher sees it", lambda: lesson.teacher.sees(sid))
+        assert (await lesson.teacher_socket.command("mute", identity=identity, source="microphone"))["type"] == "done"
+        mute = await student.signal.first("mute")
         assert mute.sid == sid and mute.muted
-        await raw.signal.send(mute=wire.MuteTrackRequest(sid=sid, muted=True))
-        await raw.signal.send(ping_req=wire.Ping(timestamp=1))
-        await raw.signal.first("pong_resp")
-        assert len(raw.signal.all("mute")) == 1, "an echo is not answered with another mute"
-        await lesson.socket.command("lock", what="microphones", on=True)
-        await raw.signal.send(mute=wire.MuteTrackRequest(sid=sid, muted=False))
-        await until("a second mute", lambda: len(raw.signal.all("mute")) == 2)
-        assert raw.signal.all("mute")[-1].muted, "an unmute against a lock is taken back"
-        await raw.close()
-        await other.close()
+        await until("the teacher sees that it is muted", lambda: lesson.teacher.sees(sid).muted)
+        await student.signal.send(mute=wire.MuteTrackRequest(sid=sid, muted=True))
+        await student.signal.send(ping_req=wire.Ping(timestamp=1))
+        await student.signal.first("pong_resp")
+        assert len(student.signal.all("mute")) == 1, "an echo is not answered with another mute"
+        await student.signal.send(mute=wire.MuteTrackRequest(sid=sid, muted=False))
+        await until("an unmute of one's own", lambda: not lesson.teacher.sees(sid).muted)
+        await lesson.teacher_socket.command("lock", what="microphones", on=True)
+        await until("the lock mutes", lambda: len(student.signal.all("mute")) == 2)
+        await student.signal.send(mute=wire.MuteTrackRequest(sid=sid, muted=False))
+        await until("a third mute", lambda: len(student.signal.all("mute")) == 3)
+        assert student.signal.all("mute")[-1].muted, "an unmute against a lock is taken back"
+        assert lesson.teacher.sees(sid).muted
 
 
 async def duplicates_and_rubbish():
@@ -179,6 +200,95 @@ async def duplicates_and_rubbish():
         await second.close()
 
 
+async def socket_breaks():
+    async with Class() as lesson:
+        student, teacher = lesson.student, lesson.teacher
+        sid = (await student.publish("audio")).sid
+        await until("the track arrives", lambda: teacher.tracks)
+        own = student.joined.participant.sid
+        student.signal.socket._response.connection.transport.abort()
+        await until("the socket is broken", lambda: student.signal.socket.closed or student.signal.reader.done())
+        student.send(user=models.UserPacket(payload=b"still here"), destination_identities=[lesson.teacher_socket.you["identity"]])
+        await until("data without a signalling socket", lambda: b"still here" in teacher.user_payloads())
+        student.answering.cancel()
+        student.signal = await Signal(lesson.people[1].http, lesson.student_socket.token).open(reconnect=1, sid=own)
+        await student.signal.first("reconnect")
+        student.answering = asyncio.create_task(student.answer_offers())
+        offer = await student.signal.first("offer")
+        assert "a=ice-ufrag" in offer.sdp, "the subscriber's ICE starts again"
+        track = wire.TrackPublishedResponse(cid="stale", track=student.sees(sid) or models.TrackInfo(sid=sid))
+        await student.signal.send(sync_state=wire.SyncState(publish_tracks=[track]))
+        teacher.send(user=models.UserPacket(payload=b"welcome back"))
+        await until("data to the resumed one", lambda: b"welcome back" in student.user_payloads())
+        gone = [p for u in teacher.signal.all("update") for p in u.participants if p.sid == own and p.state == models.ParticipantInfo.DISCONNECTED]
+        assert not gone, "a resume is no leave"
+        await lesson.teacher_socket.command("mute", identity=lesson.student_socket.you["identity"], source="microphone")
+        assert (await student.signal.first("mute")).sid == sid, "the publication is the same"
+
+
+def as_firefox(sdp):
+    """Later sections at port 0 with bundle-only, directions in extmaps, msids in braces that name nothing."""
+    session, *sections = re.split(r"(?=^m=)", sdp, flags=re.M)
+    changed = [sections[0]]
+    for section in sections[1:]:
+        section = re.sub(r"^(m=\w+) \d+ ", r"\1 0 ", section)
+        section = re.sub(r"^(a=mid:.*\r\n)", r"\1a=bundle-only\r\n", section, flags=re.M)
+        changed.append(section)
+    text = "".join([session, *changed])
+    text = re.sub(r"^a=extmap:(\d+) ", r"a=extmap:\1/sendonly ", text, flags=re.M)
+    return re.sub(r"^a=msid:.*$", "a=msid:{00000000-0000-4000-8000-000000000001} {00000000-0000-4000-8000-000000000002}\r", text, flags=re.M)
+
+
+async def firefox_dialect():
+    async with Class() as lesson:
+        track = await lesson.student.publish("audio", cid="{its name in add_track}", change=as_firefox)
+        assert track.mid, "a section was found for it"
+        answer = lesson.student.signal.all("answer")[-1].sdp
+        audio = next(section for section in re.split(r"(?=^m=)", answer, flags=re.M) if section.startswith("m=audio"))
+        assert not audio.startswith("m=audio 0 "), "port 0 with bundle-only is no rejection"
+        assert "/sendonly" not in audio, "the answer's direction is ours"
+        await until("the track arrives", lambda: lesson.teacher.tracks)
+        sound = lesson.teacher.tracks[0]
+        await asyncio.wait_for(sound.recv(), TRACK_PUBLISHED_S_MAX)
+
+
+def with_paused_layers(sdp):
+    """The video section of a simulcast sender after dynacast: two of three layers paused."""
+    head, video = sdp[: sdp.index("m=video")], sdp[sdp.index("m=video") :]
+    rids = "".join(f"a=rid:{rid} send\r\n" for rid in "qhf")
+    extension = "a=extmap:14 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n"
+    return f"{head}{video}{extension}{rids}a=simulcast:send q;~h;~f\r\n"
+
+
+async def offers_in_a_row():
+    async with Class() as lesson:
+        student = lesson.student
+        video = student.publisher.addTransceiver("video", direction="sendonly")
+        assert video
+        await student.signal.send(add_track=wire.AddTrackRequest(cid="camera", type=models.VIDEO, source=models.CAMERA))
+        first = await student.offer(with_paused_layers)
+        second = await student.send_offer(with_paused_layers(student.publisher.localDescription.sdp))
+        answers = [await student.answer_to(identifier) for identifier in (first, second)]
+        for answer in answers:
+            assert re.search(r"^a=simulcast:recv .*q.*h.*f", answer.sdp, flags=re.M), answer.sdp
+        order = [answer.id for answer in student.signal.all("answer")]
+        assert order == sorted(order), order
+        assert not student.signal.all("leave")
+
+
+async def dynacast():
+    async with Class() as lesson:
+        sid = (await lesson.student.publish("video")).sid
+        await until("the picture arrives", lambda: lesson.teacher.tracks)
+        settings = wire.UpdateTrackSettings(track_sids=[sid], disabled=True)
+        await lesson.teacher.signal.send(track_setting=settings)
+        update = await lesson.student.signal.first("subscribed_quality_update")
+        assert update.track_sid == sid and update.subscribed_codecs[0].codec == "vp8", update
+        qualities = update.subscribed_codecs[0].qualities
+        assert [q.quality for q in qualities] == [models.LOW, models.MEDIUM, models.HIGH], "a missing one may be sent"
+        assert not any(q.enabled for q in qualities), update
+
+
 async def main():
     await scenario("signalling.10", "the join response holds what clients need", join_response)
     await scenario("signalling.11", "refusals come before the upgrade, with the status that clients read", refusals_before_the_upgrade)
@@ -187,6 +297,10 @@ async def main():
     await scenario("signalling.14", "resume keeps the session, mismatch asks for a full reconnect", resume)
     await scenario("signalling.15", "a server mute wins, and its echo ends there", server_mute)
     await scenario("signalling.16", "a second join evicts the first; rubbish disturbs nobody", duplicates_and_rubbish)
+    await scenario("signalling.17", "media and data outlive a broken socket, and a resume takes them up", socket_breaks)
+    await scenario("signalling.18", "Firefox's offers are understood", firefox_dialect)
+    await scenario("signalling.19", "offers in a row are answered in order, with paused layers as layers", offers_in_a_row)
+    await scenario("signalling.20", "a publisher is told which layers nobody wants", dynacast)
 
 
 asyncio.run(main())
