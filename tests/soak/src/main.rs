@@ -9,7 +9,7 @@
 use std::io::Write;
 
 use anyhow::Context;
-use belfry_synthetic::{Participant, Plan, Publish, Statistics, Video};
+use belfry_synthetic::{Kind, Participant, Plan, Publish, Statistics, Video};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 
@@ -44,6 +44,8 @@ struct Report {
     tracks_min: usize,
     received: u64,
     lost: u64,
+    /// Those of `lost` that were sound.
+    lost_audio: u64,
     recovered: u64,
     duplicates: u64,
     bytes: u64,
@@ -71,6 +73,7 @@ impl Report {
         for track in &statistics.tracks {
             self.received += track.received;
             self.lost += track.lost;
+            self.lost_audio += if track.kind == Kind::Audio { track.lost } else { 0 };
             self.recovered += track.recovered;
             self.duplicates += track.duplicates;
             self.bytes += track.bytes;
