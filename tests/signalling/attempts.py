@@ -152,11 +152,17 @@ async def commands_of_others():
             ("lower_hand_of", {"identity": other}),
             ("admit_all", {}),
             ("end", {}),
-            ("chat", {"text": SECRET.decode(), "to": other}),
         ]
         for kind, fields in attempts:
             answer = await student.command(kind, **fields)
             assert answer["type"] == "refused" and answer["text"], (kind, answer)
+        private = {"kind": "chat", "text": SECRET.decode(), "to": other}
+        await student.socket.send_json({"type": "command", "id": 1000, "command": private})
+        allowed = await student.command("chat", text="hello", to="everyone")
+        assert allowed["type"] == "done", allowed
+        heard = lesson.sockets[2]
+        await until("the allowed message after it", lambda: heard.events("chat"))
+        assert all(SECRET.decode() not in str(frame) for frame in heard.frames), "chat has no way to one student"
 
 
 async def a_token_after_removal():

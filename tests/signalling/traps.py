@@ -66,6 +66,9 @@ async def join_response():
         assert urls and all("google" not in url for url in urls), "empty makes Android ask Google"
         offer = await signal.first("offer")
         assert offer.id == 1 and "webrtc-datachannel" in offer.sdp
+        candidates = {":".join(line.split()[4:6]) for line in offer.sdp.splitlines() if line.startswith("a=candidate:")}
+        servers = {url.removeprefix("stun:") for url in urls}
+        assert candidates and not candidates & servers, "libwebrtc takes all that comes from its STUN server as that server's"
         await signal.close()
 
 
