@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
+use axum::http::header::HOST;
+use axum::http::{HeaderValue, Request};
 use belfry_http::Peer;
 use belfry_model::Pii;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -57,6 +59,15 @@ pub(crate) async fn serve(
     Ok(())
 }
 
+/// HTTP/2 names the host in its `:authority` (RFC 9113 section 8.3.1); from here on all requests say
+/// it the same way.
+fn name_host<B>(request: &mut Request<B>) {
+    let authority = request.uri().authority().map(ToString::to_string);
+    if let Some(Ok(host)) = authority.map(HeaderValue::try_from) {
+        request.headers_mut().entry(HOST).or_insert(host);
+    }
+}
+
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
@@ -80,8 +91,9 @@ async fn connection(
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_MAX, tls.accept(stream)).await else {
         return;
     };
-    let service = router.map_request(move |mut request: axum::http::Request<_>| {
+    let service = router.map_request(move |mut request: Request<_>| {
         request.extensions_mut().insert(Peer(Pii::new(peer)));
+        name_host(&mut request);
         request
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());

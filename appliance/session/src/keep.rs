@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::clock;
 
-/// Changes within this time are written together.
+/// Changes within this time of a write are written together; the first after a quiet time at once.
 const COALESCE_MS: i64 = 500;
 /// How long to wait before trying a failed write again.
 const RETRY: Duration = Duration::from_secs(2);
@@ -24,6 +24,7 @@ const QUEUE_MAX: usize = 4;
 pub(crate) struct Keeper {
     dirty: bool,
     due: Option<Timestamp>,
+    handed_over: Timestamp,
     changes: LessonChanges,
     writer: mpsc::Sender<LessonChanges>,
     task: JoinHandle<()>,
@@ -33,12 +34,19 @@ impl Keeper {
     pub(crate) fn start(store: Store, lesson: LessonId) -> Self {
         let (writer, batches) = mpsc::channel(QUEUE_MAX);
         let task = tokio::spawn(write(store, lesson, batches));
-        Self { dirty: false, due: None, changes: LessonChanges::default(), writer, task }
+        Self {
+            dirty: false,
+            due: None,
+            handed_over: Timestamp::default(),
+            changes: LessonChanges::default(),
+            writer,
+            task,
+        }
     }
 
     pub(crate) fn changed(&mut self, now: Timestamp) {
         self.dirty = true;
-        self.due.get_or_insert(now.plus_ms(COALESCE_MS));
+        self.due.get_or_insert(now.max(self.handed_over.plus_ms(COALESCE_MS)));
     }
 
     pub(crate) fn message(&mut self, message: &Message, now: Timestamp) {
@@ -72,7 +80,7 @@ impl Keeper {
         if let Ok(place) = self.writer.try_reserve() {
             let mut batch = std::mem::take(&mut self.changes);
             batch.snapshot = self.dirty.then(|| encode(&snapshot()));
-            (self.dirty, self.due) = (false, None);
+            (self.dirty, self.due, self.handed_over) = (false, None, now);
             place.send(batch);
         }
     }
