@@ -202,6 +202,18 @@ fn data_reaches_those_it_is_for() {
 }
 
 #[test]
+fn plain_stun_from_the_path_of_a_connection_is_answered_as_a_server_does() {
+    let mut world = World::with_clients(1);
+    let mut request = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
+    request.extend([7; 12]);
+    let mut outbox = belfry_sfu::outbox::Outbox::default();
+    let now = world.now;
+    world.sfu.receive(0, ([10, 0, 1, 0], 4_001).into(), &mut request, now, &mut outbox);
+    let (_, answer) = outbox.get(0).expect("an answer");
+    assert_eq!(answer[..2], [1, 1], "a success, and no refusal for want of credentials");
+}
+
+#[test]
 fn media_goes_on_over_an_ice_restart_of_either_connection() {
     let (mut world, _) = class();
     let offer = world.clients[0].offer_restart();
