@@ -34,7 +34,11 @@ pub(crate) enum DcepError {
 
 /// DCEP messages.
 pub(crate) static DCEP: Parser<Dcep, DcepError> =
-    Parser::new("sfu dcep", DCEP_BYTES_MAX, &[2], parse);
+    Parser::new("sfu dcep", DCEP_BYTES_MAX, b"\x03\0\x01\0\0\0\0\0\0\x09\0\0_reliable", parse);
+
+/// Message types (RFC 8832, section 8.2.1).
+const ACKNOWLEDGE: u8 = 2;
+const OPEN: u8 = 3;
 
 #[derive(Debug)]
 pub(crate) enum Dcep {
@@ -43,6 +47,10 @@ pub(crate) enum Dcep {
 }
 
 fn parse(mut bytes: &[u8]) -> Result<Dcep, DcepError> {
+    // The library has more types for its own use, and panics where such a message is cut short.
+    if !matches!(bytes.first(), Some(&(ACKNOWLEDGE | OPEN))) {
+        return Err(DcepError::Kind);
+    }
     match Message::unmarshal(&mut bytes).map_err(DcepError::Message)? {
         Message::DataChannelOpen(open) => {
             let (unordered, reliability) = DataChannel::get_reliability_params(open.channel_type);

@@ -96,6 +96,8 @@ fn lossy_and_reliable_messages_survive_a_lossy_network_as_they_should() {
 #[test]
 fn dcep_accepts_its_seed_and_channels_are_bounded() {
     assert!(DCEP.feed(DCEP.seed()));
+    assert!(DCEP.feed(&[2]), "an acknowledgement");
+    assert!(!DCEP.feed(&[0]), "the library's own type, cut short");
     let mut pair = Pair::new();
     (0..20).for_each(|_| pair.turn(|_| {}));
     for stream in 0..100 {
