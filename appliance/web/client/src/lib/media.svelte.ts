@@ -3,7 +3,6 @@ import {
   DisconnectReason,
   type LocalTrack,
   type Participant,
-  type RemoteTrack,
   Room,
   RoomEvent,
   setLogLevel,
@@ -13,12 +12,16 @@ import {
 import type { OwnMedia } from './own-media.svelte';
 import { prefs } from './prefs.svelte';
 import type { Identity } from './protocol';
+import { Sounds } from './sounds';
 
 // The default level writes addresses to the console, and with them tokens.
 setLogLevel('warn');
 
 const RETRY_FIRST_MS = 1_000;
 const RETRY_MAX_MS = 15_000;
+/** How often the room is looked at besides its events: the library holds back some of them while a line is made anew, and may
+ *  forget them. */
+const LOOK_EVERY_MS = 1000;
 const SPEAKERS_REMEMBERED = 8;
 
 export type MediaStatus = 'idle' | 'connecting' | 'connected' | 'reconnecting';
@@ -53,6 +56,8 @@ export class LessonMedia {
   private attempt = 0;
   private ended = false;
   private refreshing = false;
+  private readonly looking: ReturnType<typeof setInterval>;
+  private readonly sounds = new Sounds();
   /** What the person wants to give; it outlives a line that had to be made anew. */
   private wanted = $state({ microphone: false, camera: false });
   private published = $state(false);
@@ -65,6 +70,7 @@ export class LessonMedia {
       audioOutput: prefs.speaker ? { deviceId: prefs.speaker } : undefined,
     });
     this.hear();
+    this.looking = setInterval(() => this.refresh(), LOOK_EVERY_MS);
   }
 
   /** Inside a tap, so that sound is unlocked where browsers hold it back. */
@@ -83,6 +89,7 @@ export class LessonMedia {
   async leave(): Promise<void> {
     this.ended = true;
     clearTimeout(this.retry);
+    clearInterval(this.looking);
     await this.room.disconnect();
     this.status = 'idle';
   }
@@ -196,6 +203,8 @@ export class LessonMedia {
       RoomEvent.ParticipantDisconnected,
       RoomEvent.TrackPublished,
       RoomEvent.TrackUnpublished,
+      RoomEvent.TrackSubscribed,
+      RoomEvent.TrackUnsubscribed,
       RoomEvent.TrackMuted,
       RoomEvent.TrackUnmuted,
       RoomEvent.LocalTrackPublished,
@@ -204,8 +213,6 @@ export class LessonMedia {
       this.room.on(event, redraw);
     }
     this.room
-      .on(RoomEvent.TrackSubscribed, (track) => this.play(track))
-      .on(RoomEvent.TrackUnsubscribed, (track) => this.silence(track))
       .on(RoomEvent.LocalTrackUnpublished, (publication) => this.taken(publication.source))
       .on(RoomEvent.ActiveSpeakersChanged, (speakers) => this.heard(speakers))
       .on(RoomEvent.AudioPlaybackStatusChanged, () => {
@@ -226,16 +233,6 @@ export class LessonMedia {
         if (this.status === 'connecting' || FINAL.has(reason)) return;
         this.again();
       });
-  }
-
-  private play(track: RemoteTrack): void {
-    if (track.kind === Track.Kind.Audio) track.attach();
-    this.refresh();
-  }
-
-  private silence(track: RemoteTrack): void {
-    if (track.kind === Track.Kind.Audio) track.detach();
-    this.refresh();
   }
 
   /** The server took the track away, for example because cameras were locked: close the device. */
@@ -265,6 +262,7 @@ export class LessonMedia {
     queueMicrotask(() => {
       this.refreshing = false;
       const { localParticipant, remoteParticipants } = this.room;
+      this.sounds.follow(remoteParticipants.values());
       const everyone: Participant[] = [localParticipant, ...remoteParticipants.values()];
       this.people = new Map(everyone.map((one) => [one.identity, mediaOf(one)]));
       this.sharing = localParticipant.isScreenShareEnabled;
