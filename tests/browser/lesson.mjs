@@ -286,10 +286,11 @@ await scenario("lesson.15", "axe finds nothing on the pages around the lesson", 
 });
 
 await scenario("lesson.16", "pictures of a lesson of thirty, light and dark, desktop and 320 px", async () => {
+  // Students pass the waiting room while a teacher is there.
+  await teacher.page.goto(origin + lesson);
+  await join(teacher, "Join and teach");
   const crowd = await startCrowd(appliance, lesson, studentAccounts.slice(3));
   try {
-    await teacher.page.goto(origin + lesson);
-    await join(teacher, "Join and teach");
     await teacher.see("30 people");
     for (const colorScheme of ["light", "dark"]) {
       for (const [name, width, height] of [["desktop", 1440, 900], ["320", 320, 640]]) {
