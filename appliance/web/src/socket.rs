@@ -176,12 +176,20 @@ impl Talk {
             }
             (Ok(ClientFrame::Command { id, command }), _) => class.command(id, command).await,
             (Ok(ClientFrame::Ping), _) => wire.say(&wire::pong()).await?,
-            (Ok(ClientFrame::Hello { .. }) | Err(_), _) => {
-                self.malformed_count += 1;
-                if self.malformed_count > MALFORMED_MAX {
-                    return Err(Over::Bye("malformed", "Reload the page."));
-                }
+            (Ok(ClientFrame::Unknown { id }), _) => {
+                let text = "The server does not know this. Reload the page, then try again.";
+                wire.say(&wire::refused(id, "malformed", text)).await?;
+                self.count_malformed()?;
             }
+            (Ok(ClientFrame::Hello { .. }) | Err(_), _) => self.count_malformed()?,
+        }
+        Ok(())
+    }
+
+    fn count_malformed(&mut self) -> Result<(), Over> {
+        self.malformed_count += 1;
+        if self.malformed_count > MALFORMED_MAX {
+            return Err(Over::Bye("malformed", "Reload the page."));
         }
         Ok(())
     }

@@ -27,8 +27,18 @@ pub(crate) enum WireError {
 /// What a client says on the class socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ClientFrame {
-    Hello { resume: Option<Resume> },
-    Command { id: u64, command: Command },
+    Hello {
+        resume: Option<Resume>,
+    },
+    Command {
+        id: u64,
+        command: Command,
+    },
+    /// A command that the protocol does not have. Its number was read, so that it can be refused:
+    /// whoever sent it waits for an answer.
+    Unknown {
+        id: u64,
+    },
     Ping,
 }
 
@@ -64,7 +74,7 @@ struct Named {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Frame {
     Hello { resume: Option<Place> },
-    Command { id: u64, command: Wanted },
+    Command { id: u64, command: serde_json::Value },
     Ping,
 }
 
@@ -118,7 +128,15 @@ impl Frame {
                 let resume = resume.map(|Place { epoch, seq }| Resume { epoch, seq });
                 ClientFrame::Hello { resume }
             }
-            Self::Command { id, command } => ClientFrame::Command { id, command: command.read()? },
+            Self::Command { id, command } => {
+                match serde_json::from_value(command)
+                    .map_err(WireError::Json)
+                    .and_then(Wanted::read)
+                {
+                    Ok(command) => ClientFrame::Command { id, command },
+                    Err(_) => ClientFrame::Unknown { id },
+                }
+            }
             Self::Ping => ClientFrame::Ping,
         })
     }
