@@ -5,7 +5,9 @@ export BELFRY_FULL=${BELFRY_FULL:-0}
 
 scenario() {
   local id=$1 title=$2; shift 2
-  if "$@"; then say "scenario $id ok $title"; else say "scenario $id FAIL $title"; fi
+  local verdict=FAIL; "$@" && verdict=ok
+  # On a line of its own, whatever the command printed last.
+  printf '\nscenario %s %s %s\n' "$id" "$verdict" "$title"
 }
 
 # The browsers' kit, installed in the cache; its folder is in $kit.

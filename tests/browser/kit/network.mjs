@@ -3,6 +3,7 @@
 // no loopback candidates).
 
 import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
 
 const run = (command, ...args) => execFileSync(command, args, { stdio: ["ignore", "pipe", "pipe"] });
 
@@ -16,6 +17,8 @@ export class School {
     [school.browsers, school.address] = [subnet(1), subnet(2)];
     run("ip", "netns", "add", school.namespace);
     run("ip", "link", "add", school.link, "type", "veth", "peer", "name", "eth0", "netns", school.namespace);
+    // A link-local address that comes a second later would be a change of network to Chromium, which ends its requests.
+    writeFileSync(`/proc/sys/net/ipv6/conf/${school.link}/disable_ipv6`, "1");
     run("ip", "address", "add", `${school.browsers}/30`, "dev", school.link);
     run("ip", "link", "set", school.link, "up");
     school.inside("ip", "address", "add", `${school.address}/30`, "dev", "eth0");
