@@ -26,6 +26,7 @@ pub(crate) async fn start(settings: &Settings, addresses: &BTreeSet<IpAddr>) -> 
         stun: vec![SocketAddr::new(settings.https_address(), settings.https_port())],
         advertise: addresses.iter().copied().collect(),
         shards: settings.media_shards().map_or(0, |count| count.try_into().unwrap_or(u8::MAX)),
+        ..Configure::default()
     };
     let (worker, mut reports) = belfry_media::supervise(None, vec!["media".into()], configure);
     loop {

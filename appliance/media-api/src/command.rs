@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::DataKind;
 
 /// First thing on a new link; everything else is refused before it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Configure {
     /// Addresses to listen on for UDP; port 0 takes a free one (tests).
     pub listen: Vec<std::net::SocketAddr>,
@@ -21,6 +21,22 @@ pub struct Configure {
     pub advertise: Vec<IpAddr>,
     /// Shard threads; 0 means one less than the cores, at least 1, at most 4.
     pub shards: u8,
+    /// Addresses to listen on for ICE over TCP (RFC 6544, passive); empty: none is offered.
+    pub ice_tcp: Vec<std::net::SocketAddr>,
+    /// `None`: nothing is relayed.
+    pub relay: Option<Relay>,
+}
+
+/// The TURN relay (RFC 8656), which reaches the media of this machine and nothing else. Streams that
+/// came in by TLS are handed over by the control process on a socket of their own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relay {
+    /// Addresses to listen on for TURN over TCP; TURN over UDP is answered where the media is.
+    pub tcp: Vec<std::net::SocketAddr>,
+    pub realm: String,
+    /// The shared secret of time-limited credentials: user name `expiry:participant sid`, with the
+    /// expiry in seconds since 1970, password `base64(HMAC-SHA1(secret, user name))`.
+    pub secret: belfry_model::Pii<Vec<u8>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +91,11 @@ pub enum Command {
         participant: ParticipantSid,
         track: TrackSid,
         settings: TrackSettings,
+    },
+    /// Who is shown large to all: their cameras come before other tiles. Replaces what was said before.
+    Spotlight {
+        room: RoomSid,
+        participants: Vec<ParticipantSid>,
     },
     /// The client's answer; `offer_id` 0 means the latest offer.
     SubscriberAnswer {

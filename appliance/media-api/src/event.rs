@@ -1,11 +1,15 @@
 //! What the media plane tells the control plane.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use belfry_model::{ParticipantSid, RoomSid, TrackSid};
 use serde::{Deserialize, Serialize};
 
 use crate::{DataKind, MediaKind, PeerRole};
+
+/// How often the state of a way down is told when nothing changes.
+pub const DOWNLINK_INTERVAL: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Event {
@@ -65,6 +69,20 @@ pub enum Event {
         loss_percent: u8,
         rtt_ms: u32,
     },
+    /// What the way down to a participant carries: when `carried`, `cause` or `path` change, and
+    /// every `DOWNLINK_INTERVAL` besides.
+    Downlink {
+        participant: ParticipantSid,
+        downlink: Downlink,
+    },
+    /// The way that a connection's media takes now; told when it changes.
+    Path {
+        participant: ParticipantSid,
+        role: PeerRole,
+        path: Path,
+        /// The client's own address as this machine sees it.
+        address: belfry_model::Pii<std::net::IpAddr>,
+    },
     /// Which qualities of a track anybody wants now, LOW MEDIUM HIGH (dynacast).
     Wanted {
         track: TrackSid,
@@ -123,6 +141,56 @@ pub struct Speaker {
     /// 0 to 1.
     pub level: f32,
     pub active: bool,
+}
+
+/// How much of the lesson still fits through the way down to a participant, from all to least. Each
+/// step leaves out what matters less than what stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Carried {
+    /// All that was asked for, as sharp as it was asked for.
+    All,
+    /// All that was asked for, some of it less sharp.
+    Softer,
+    /// Some tiles have no picture.
+    FewerPictures,
+    /// Of all pictures only the shared screen or the teacher's camera is left.
+    TeacherPicture,
+    /// No picture at all; everybody is heard.
+    Voices,
+    /// The teacher is heard, and nobody else.
+    TeacherVoice,
+}
+
+/// What keeps a path from carrying more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Cause {
+    None,
+    /// Packets are lost while queues are short: Wi-Fi, as a rule.
+    Loss,
+    /// Queues grow: the path is slower than what is wanted.
+    Bandwidth,
+}
+
+/// The state of the way down to a participant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Downlink {
+    pub carried: Carried,
+    pub cause: Cause,
+    /// Bits per second that the path is estimated to carry, and that were sent in the last second.
+    pub estimate_bps: u64,
+    pub sent_bps: u64,
+    pub loss_percent: u8,
+    pub rtt_ms: u32,
+}
+
+/// How media comes through to this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Path {
+    Udp,
+    IceTcp,
+    TurnUdp,
+    TurnTcp,
+    TurnTls,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -9,10 +9,11 @@ mod event;
 mod frame;
 
 pub use command::{
-    Command, Configure, Layer, MediaKind, Publication, Quality, Source, TrackSettings,
+    Command, Configure, Layer, MediaKind, Publication, Quality, Relay, Source, TrackSettings,
 };
 pub use event::{
-    ConnectionQuality, ConnectionState, Counters, End, Event, Section, Speaker, SubscriptionError,
+    Carried, Cause, ConnectionQuality, ConnectionState, Counters, DOWNLINK_INTERVAL, Downlink, End,
+    Event, Path, Section, Speaker, SubscriptionError,
 };
 pub use frame::{COMMANDS, EVENTS, FRAME_BYTES_MAX, FrameError, PARSERS, encode};
 

@@ -60,7 +60,7 @@ fn main() {
 
 fn start(port: u16) -> (Commands<Command>, Reports) {
     let listen = vec![([127, 0, 0, 1], port).into()];
-    let configure = Configure { listen, stun: Vec::new(), advertise: Vec::new(), shards: 2 };
+    let configure = Configure { listen, shards: 2, ..Configure::default() };
     belfry_media::supervise(None, vec!["media".into()], configure)
 }
 

@@ -25,6 +25,8 @@ impl Subject {
             | Event::Data { participant, .. }
             | Event::Quality { participant, .. }
             | Event::Paused { participant, .. }
+            | Event::Downlink { participant, .. }
+            | Event::Path { participant, .. }
             | Event::SubscriptionFailed { participant, .. }
             | Event::Ended { participant, .. } => Some(Self::Participant(participant.clone())),
             Event::TrackStarted { track, .. } | Event::Wanted { track, .. } => {

@@ -43,6 +43,7 @@ impl Routes {
             }
             Command::CloseParticipant { participant } => self.close_participant(participant),
             Command::CloseRoom { room } => self.close_room(room),
+            Command::Spotlight { room, .. } => self.rooms.get(room).map(|room| room.shard),
             Command::Publish { participant, publication } => {
                 self.publish(participant, publication.track.clone())
             }

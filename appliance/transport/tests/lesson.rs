@@ -101,9 +101,8 @@ impl Lesson {
         let (tell, told) = channel();
         let configure = Configure {
             listen: vec!["127.0.0.1:0".parse().unwrap()],
-            stun: Vec::new(),
-            advertise: Vec::new(),
             shards,
+            ..Configure::default()
         };
         let transport = Transport::start(&configure, move |event| {
             // The test may be over.
@@ -292,8 +291,7 @@ fn a_taken_port_is_said_in_one_sentence() {
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     for shards in [1, 2] {
-        let configure =
-            Configure { listen: vec![address], stun: Vec::new(), advertise: Vec::new(), shards };
+        let configure = Configure { listen: vec![address], shards, ..Configure::default() };
         let error = Transport::start(&configure, |_event| {}).unwrap_err();
         assert!(matches!(error, TransportError::PortTaken { .. }));
         assert_eq!(
@@ -308,12 +306,8 @@ fn a_taken_port_is_said_in_one_sentence() {
 
 #[test]
 fn a_plain_stun_request_is_answered_from_the_address_that_was_asked() {
-    let configure = Configure {
-        listen: vec!["0.0.0.0:0".parse().unwrap()],
-        stun: Vec::new(),
-        advertise: Vec::new(),
-        shards: 1,
-    };
+    let configure =
+        Configure { listen: vec!["0.0.0.0:0".parse().unwrap()], shards: 1, ..Configure::default() };
     let transport = Transport::start(&configure, |_event| {}).unwrap();
     let port = transport.listening()[0].port();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();

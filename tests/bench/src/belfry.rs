@@ -23,12 +23,8 @@ pub(crate) struct Belfry {
 
 impl Belfry {
     pub(crate) async fn start() -> anyhow::Result<Self> {
-        let configure = Configure {
-            listen: vec!["127.0.0.1:0".parse()?],
-            stun: Vec::new(),
-            advertise: Vec::new(),
-            shards: 1,
-        };
+        let configure =
+            Configure { listen: vec!["127.0.0.1:0".parse()?], shards: 1, ..Configure::default() };
         let (commands, mut reports) =
             belfry_media::supervise(None, vec!["media".into()], configure);
         let mut started = None;

@@ -66,6 +66,9 @@ impl Room {
             Event::Ready { .. }
             | Event::Unusable { .. }
             | Event::Counters { .. }
+            // Told on the class socket; the signalling protocol has no word for them.
+            | Event::Downlink { .. }
+            | Event::Path { .. }
             | Event::Connection { role: PeerRole::Publisher, .. } => {}
         }
     }
