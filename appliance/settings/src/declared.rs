@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::load::Origin;
 use crate::value::{
-    ChatDefault, Field, Text, absolute, between, host_names, optional_port, port, reachable, title,
+    ChatDefault, Field, Text, VideoCodec, absolute, between, host_names, optional_port, port,
+    reachable, title,
 };
 use crate::{Declaration, Flags};
 
@@ -122,6 +123,12 @@ settings! {
         "Whether teachers may invite people without an account by a link.";
     lessons_max: u32 = "lesson.at_once_max", "20", LIVE, number(1, 500), |v| between(1, 500, *v),
         "Lessons at the same time; more are refused with a clear message.";
+    participants_max: u32 = "lesson.participants_max", "100", LIVE, number(2, 100), |v| between(2, 100, *v),
+        "People in one lesson at the same time; more are refused with a clear message.";
+    grace_seconds: u32 = "lesson.grace_seconds", "120", LIVE, number(30, 600), |v| between(30, 600, *v),
+        "Seconds for which a lesson waits for its teacher to come back before it ends.";
+    video_codec: VideoCodec = "lesson.video_codec", "vp8", LIVE, Field::Choice(VideoCodec::WORDS), |_| Ok(()),
+        "The video that browsers are asked to send; those that cannot send VP8, which all understand.";
 }
 
 macro_rules! accessors {
@@ -154,6 +161,9 @@ accessors! {
     chat: ChatDefault;
     guest_links: bool;
     lessons_max: u32;
+    participants_max: u32;
+    grace_seconds: u32;
+    video_codec: VideoCodec;
 }
 
 impl Settings {

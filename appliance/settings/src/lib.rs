@@ -7,13 +7,15 @@
 
 mod declared;
 mod docs;
+mod lesson;
 mod load;
 mod value;
 
 pub use declared::{DECLARED, Settings};
 pub use docs::table;
+pub use lesson::LessonPolicy;
 pub use load::{Origin, Problem, Problems, env_name};
-pub use value::{ChatDefault, Field};
+pub use value::{ChatDefault, Field, VideoCodec};
 
 /// What is known about a setting besides its value.
 #[derive(Clone, Copy, Debug)]

@@ -23,38 +23,42 @@ pub(crate) trait Text: Sized {
     fn show(&self) -> String;
 }
 
-/// How chat begins in a lesson.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ChatDefault {
-    On,
-    TeacherOnly,
-    Off,
-}
+macro_rules! choices {
+    ($($(#[$doc:meta])* $name:ident { $($member:ident = $text:literal),+ $(,)? })+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name { $($member),+ }
 
-impl ChatDefault {
-    pub const ALL: [Self; 3] = [Self::On, Self::TeacherOnly, Self::Off];
-    pub(crate) const WORDS: &[&str] = &["on", "teacher_only", "off"];
+        impl $name {
+            pub const ALL: &[Self] = &[$(Self::$member),+];
+            pub(crate) const WORDS: &[&str] = &[$($text),+];
 
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::On => "on",
-            Self::TeacherOnly => "teacher_only",
-            Self::Off => "off",
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$member => $text),+ }
+            }
         }
-    }
+
+        impl Text for $name {
+            fn parse(text: &str) -> Result<Self, String> {
+                match text.trim() {
+                    $($text => Ok(Self::$member),)+
+                    _ => Err(format!("choose one of {}", Self::WORDS.join(", "))),
+                }
+            }
+
+            fn show(&self) -> String {
+                self.as_str().to_owned()
+            }
+        }
+    )+};
 }
 
-impl Text for ChatDefault {
-    fn parse(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|word| word.as_str() == text.trim())
-            .ok_or_else(|| format!("choose one of {}", Self::WORDS.join(", ")))
-    }
+choices! {
+    /// How chat begins in a lesson.
+    ChatDefault { On = "on", TeacherOnly = "teacher_only", Off = "off" }
 
-    fn show(&self) -> String {
-        self.as_str().to_owned()
-    }
+    /// The video that browsers are asked to send.
+    VideoCodec { Vp8 = "vp8", Vp9 = "vp9", H264 = "h264", Av1 = "av1" }
 }
 
 impl Text for String {
