@@ -8,6 +8,7 @@ mod accounts;
 mod demo;
 mod error;
 mod guest;
+mod hash;
 mod name;
 mod password;
 mod policy;

@@ -1,31 +1,11 @@
-//! Passwords: the rules for new ones, and argon2id.
+//! Passwords: the rules for new ones, and how one of our choice is made.
 
-use std::sync::Arc;
-
-use argon2::password_hash::{PasswordHash, SaltString};
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use belfry_keys::SecretKey;
 use belfry_model::Role;
 use hmac::{Hmac, Mac};
 use rand::RngCore;
 use sha2::Sha256;
-use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
-
-use crate::error::Error;
-
-/// OWASP's second choice for argon2id: 19 MiB, two passes, one lane. About 40 ms of a small
-/// server's core, so that a class of thirty is in within a second or two.
-const MEMORY_KIB: u32 = 19 * 1024;
-const PASSES: u32 = 2;
-const LANES: u32 = 1;
-
-const SALT_BYTES: usize = 16;
-
-/// Passwords that are hashed at a time; each holds [`MEMORY_KIB`].
-const HASHING_MAX: usize = 4;
-/// Passwords that may wait to be hashed; more people are told to try again.
-const WAITING_MAX: usize = 512;
 
 /// A password, in bytes.
 pub const PASSWORD_BYTES_MAX: usize = 512;
@@ -117,104 +97,6 @@ fn readable(mut byte: impl FnMut() -> u8) -> Zeroizing<String> {
     password
 }
 
-/// Hashes and verifies on threads of its own kind, a few at a time.
-#[derive(Clone, Debug)]
-pub(crate) struct Hasher {
-    running: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
-    /// The hash of nobody's password: an unknown user name takes as long as a known one.
-    dummy: Arc<str>,
-}
-
-/// What checking a password found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Wrong,
-    Right,
-    /// Right, but hashed with parameters of another time.
-    RightButOld,
-}
-
-impl Hasher {
-    pub(crate) fn new() -> Result<Self, Error> {
-        let dummy = hash(&generate())?.into();
-        Ok(Self {
-            running: Arc::new(Semaphore::new(HASHING_MAX)),
-            waiting: Arc::new(Semaphore::new(WAITING_MAX)),
-            dummy,
-        })
-    }
-
-    pub(crate) async fn hash(&self, password: Zeroizing<String>) -> Result<String, Error> {
-        self.run(move || hash(&password)).await?
-    }
-
-    /// `stored`: `None` for somebody unknown.
-    pub(crate) async fn verify(
-        &self,
-        password: &str,
-        stored: Option<&str>,
-    ) -> Result<Verdict, Error> {
-        let known = stored.is_some();
-        let stored: Arc<str> = stored.map_or_else(|| Arc::clone(&self.dummy), Arc::from);
-        let password = Zeroizing::new(password.to_owned());
-        let verdict = self.run(move || verify(&password, &stored)).await?;
-        Ok(if known { verdict } else { Verdict::Wrong })
-    }
-
-    async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Error> {
-        let _waiting = self.waiting.try_acquire().map_err(|_| Error::Busy)?;
-        // The permit goes with the work: it is held until the memory is given back, even if
-        // whoever asked has gone away.
-        let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_| Error::Busy)?;
-        tokio::task::spawn_blocking(move || {
-            let _running = running;
-            work()
-        })
-        .await
-        .map_err(|_| Error::Hash)
-    }
-}
-
-fn params() -> Params {
-    Params::new(MEMORY_KIB, PASSES, LANES, None).expect("constants within argon2's limits")
-}
-
-fn argon2id() -> Argon2<'static> {
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params())
-}
-
-fn hash(password: &str) -> Result<String, Error> {
-    let mut salt = [0; SALT_BYTES];
-    rand::rng().fill_bytes(&mut salt);
-    let salt = SaltString::encode_b64(&salt).map_err(|_| Error::Hash)?;
-    argon2id()
-        .hash_password(password.as_bytes(), &salt)
-        .map(|hash| hash.to_string())
-        .map_err(|_| Error::Hash)
-}
-
-/// Compares in constant time (`password_hash` does).
-fn verify(password: &str, stored: &str) -> Verdict {
-    if password.len() > PASSWORD_BYTES_MAX {
-        return Verdict::Wrong;
-    }
-    let Ok(parsed) = PasswordHash::new(stored) else { return Verdict::Wrong };
-    // The parameters are those in the stored hash.
-    if argon2id().verify_password(password.as_bytes(), &parsed).is_err() {
-        return Verdict::Wrong;
-    }
-    let ours = params();
-    let same = Params::try_from(&parsed).is_ok_and(|theirs| {
-        (theirs.m_cost(), theirs.t_cost(), theirs.p_cost())
-            == (ours.m_cost(), ours.t_cost(), ours.p_cost())
-    });
-    if same { Verdict::Right } else { Verdict::RightButOld }
-}
-
 #[cfg(test)]
 mod tests {
     use belfry_model::Role;
@@ -243,21 +125,5 @@ mod tests {
             assert_eq!(check_password(&password, "admin", Role::Admin), Ok(()), "{}", *password);
         }
         assert_ne!(*generate(), *generate());
-    }
-
-    #[test]
-    fn a_hash_is_argon2id_with_its_own_salt_and_an_old_one_is_told_apart() {
-        let stored = hash("correct horse").unwrap();
-        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
-        assert_ne!(stored, hash("correct horse").unwrap());
-        assert_eq!(verify("correct horse", &stored), Verdict::Right);
-        assert_eq!(verify("wrong horse", &stored), Verdict::Wrong);
-        assert_eq!(verify("anything", "not a hash"), Verdict::Wrong);
-
-        let weak =
-            Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8, 1, 1, None).unwrap());
-        let salt = SaltString::encode_b64(&[7; SALT_BYTES]).unwrap();
-        let old = weak.hash_password(b"correct horse", &salt).unwrap().to_string();
-        assert_eq!(verify("correct horse", &old), Verdict::RightButOld);
     }
 }

@@ -12,8 +12,8 @@ use belfry_model::{DistrictId, Pii, Timestamp};
 use belfry_store::{Credential, Holder, Person, SessionRow, Store};
 
 use crate::error::Error;
+use crate::hash::{Hasher, Verdict};
 use crate::name::normalise_username;
-use crate::password::{Hasher, Verdict};
 use crate::policy::Policy;
 use crate::session::{Guest, Session, SignedIn, csrf};
 use crate::throttle::{self, Decision, subjects};
