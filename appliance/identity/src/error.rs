@@ -13,6 +13,8 @@ pub enum Error {
     /// More sign-ins at once than the machine can check.
     #[error("too many people are signing in, try again in a moment")]
     Busy,
+    #[error("the lesson takes no more guests")]
+    TooManyGuests,
     #[error("the session has ended")]
     SessionEnded,
     #[error("the role does not allow this")]

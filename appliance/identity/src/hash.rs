@@ -183,11 +183,8 @@ fn matches(password: &str, stored: &str, memory: &mut Memory) -> Option<Verdict>
         return None;
     }
     let costs = |params: &Params| (params.m_cost(), params.t_cost(), params.p_cost());
-    let right = if costs(&theirs) == costs(&params()) {
-        Verdict::Right
-    } else {
-        Verdict::RightButOld
-    };
+    let right =
+        if costs(&theirs) == costs(&params()) { Verdict::Right } else { Verdict::RightButOld };
     let found = output(theirs, password.as_bytes(), salt, expected.len(), memory)?;
     Some(if found == expected { right } else { Verdict::Wrong })
 }

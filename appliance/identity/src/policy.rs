@@ -29,11 +29,13 @@ pub struct Policy {
 }
 
 impl Policy {
-    pub fn lifetime(&self, role: Role) -> Lifetime {
+    /// Of a session; a guest has no role.
+    pub fn lifetime_of(&self, role: Option<Role>) -> Lifetime {
         match role {
-            Role::Admin => self.admin,
-            Role::Teacher => self.teacher,
-            Role::Student => self.student,
+            Some(Role::Admin) => self.admin,
+            Some(Role::Teacher) => self.teacher,
+            Some(Role::Student) => self.student,
+            None => self.guest,
         }
     }
 }

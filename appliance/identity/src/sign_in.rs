@@ -9,7 +9,9 @@ use belfry_keys::Keys;
 use belfry_ledger::Ledger;
 use belfry_model::outside::Outside;
 use belfry_model::{DistrictId, Pii, Timestamp};
+use belfry_settings::Settings;
 use belfry_store::{Credential, Holder, Person, SessionRow, Store};
+use tokio::sync::watch;
 
 use crate::error::Error;
 use crate::hash::{Hasher, Verdict};
@@ -28,13 +30,13 @@ pub struct Identity {
     pub(crate) store: Store,
     pub(crate) ledger: Ledger,
     pub(crate) keys: Arc<Keys>,
-    pub(crate) policy: Policy,
+    policy: Arc<dyn Fn() -> Policy + Send + Sync>,
     pub(crate) hasher: Hasher,
 }
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity").field("policy", &self.policy).finish_non_exhaustive()
+        f.debug_struct("Identity").field("policy", &self.policy()).finish_non_exhaustive()
     }
 }
 
@@ -52,7 +54,18 @@ impl Identity {
         keys: Arc<Keys>,
         policy: Policy,
     ) -> Result<Self, Error> {
+        let policy = Arc::new(move || policy);
         Ok(Self { store, ledger, keys, policy, hasher: Hasher::new()? })
+    }
+
+    /// Keeps to the settings as they are at any time, also for sessions that have begun.
+    #[must_use]
+    pub fn following(self, settings: watch::Receiver<Arc<Settings>>) -> Self {
+        Self { policy: Arc::new(move || Policy::from(&**settings.borrow())), ..self }
+    }
+
+    pub(crate) fn policy(&self) -> Policy {
+        (self.policy)()
     }
 
     /// Signs somebody in by password. `peer` only serves the throttle.
@@ -98,11 +111,10 @@ impl Identity {
         };
         let found =
             self.store.session(token_hash).await.map_err(Error::store("look up a session"))?;
-        let Some((row, person)) = found else { return Ok(None) };
-        let lifetime = match &person {
-            Some(person) => self.policy.lifetime(person.role),
-            None => self.policy.guest,
-        };
+        let Some((mut row, person)) = found else { return Ok(None) };
+        let lifetime = self.policy().lifetime_of(person.as_ref().map(|person| person.role));
+        // Limits that were made narrower since the sign-in hold for this session, too.
+        row.expires_at = row.expires_at.min(row.created_at.plus_ms(lifetime.absolute_ms));
         let idle = now.since_ms(row.seen_at) >= lifetime.idle_ms;
         let disabled = person.as_ref().is_some_and(|person| person.disabled);
         if idle || disabled || now >= row.expires_at {
@@ -141,7 +153,7 @@ impl Identity {
         }
         let detail = Detail::SteppedUp { person: Audited(who.person.0) };
         self.ledger.enqueue(event(who, detail, now));
-        let stepped_up_until = Some(now.plus_ms(self.policy.step_up_ms));
+        let stepped_up_until = Some(now.plus_ms(self.policy().step_up_ms));
         let csrf = csrf(&self.keys.csrf().current, &token_hash);
         Ok(Issued { token, who: SignedIn { csrf, stepped_up_until, token_hash, ..who.clone() } })
     }
@@ -167,7 +179,7 @@ impl Identity {
 
     /// Removes what has ended; to be called now and then.
     pub async fn sweep(&self, now: Timestamp) -> Result<u64, Error> {
-        let stale = now.plus_ms(-self.policy.throttle.forget_after_ms);
+        let stale = now.plus_ms(-self.policy().throttle.forget_after_ms);
         self.store.sweep_sessions(now, stale).await.map_err(Error::store("sweep the sessions"))
     }
 
@@ -211,7 +223,7 @@ impl Identity {
             school: person.school,
             created_at: now,
             seen_at: now,
-            expires_at: now.plus_ms(self.policy.lifetime(person.role).absolute_ms),
+            expires_at: now.plus_ms(self.policy().lifetime_of(Some(person.role)).absolute_ms),
             stepped_up_at: Some(now),
         };
         let who = self.signed_in(&row, person.clone());
@@ -253,7 +265,7 @@ impl Identity {
         peer: &Pii<IpAddr>,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let limits = self.policy.throttle;
+        let limits = self.policy().throttle;
         let decision = self
             .store
             .throttle(self.subjects(username, peer), move |rows| {
@@ -277,7 +289,7 @@ impl Identity {
         peer: &Pii<IpAddr>,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let limits = self.policy.throttle;
+        let limits = self.policy().throttle;
         self.store
             .throttle(self.subjects(username, peer), move |rows| {
                 throttle::failed(rows, now, &limits);
@@ -298,7 +310,13 @@ impl Identity {
     }
 
     /// Enqueues an event about somebody who is not signed in.
-    async fn note(&self, about: Option<&Person>, actor: Actor, detail: Detail, now: Timestamp) {
+    pub(crate) async fn note(
+        &self,
+        about: Option<&Person>,
+        actor: Actor,
+        detail: Detail,
+        now: Timestamp,
+    ) {
         let scope = match about {
             Some(person) => Scope::school(person.district.0, person.school.0),
             None => Scope::district(self.district().await.0),
@@ -307,7 +325,7 @@ impl Identity {
     }
 
     /// The district of this appliance; 0 before it was set up.
-    async fn district(&self) -> DistrictId {
+    pub(crate) async fn district(&self) -> DistrictId {
         match self.store.district().await {
             Ok(Some(district)) => district.id,
             Ok(None) | Err(_) => DistrictId(0),
@@ -324,7 +342,7 @@ impl Identity {
             username: person.username,
             must_change: person.must_change,
             csrf: csrf(&self.keys.csrf().current, &row.token_hash),
-            stepped_up_until: row.stepped_up_at.map(|at| at.plus_ms(self.policy.step_up_ms)),
+            stepped_up_until: row.stepped_up_at.map(|at| at.plus_ms(self.policy().step_up_ms)),
             expires_at: row.expires_at,
             token_hash: row.token_hash,
         }

@@ -5,11 +5,13 @@ use belfry_audit::EventKind;
 use belfry_keys::Keys;
 use belfry_ledger::{Entry, Ledger};
 use belfry_model::{LessonId, PersonId, Pii, Role, SchoolId, Timestamp};
+use belfry_settings::Settings;
 use belfry_store::Store;
+use tokio::sync::watch;
 
 use crate::{
     AccountChange, DemoSignIns, Error, Identity, Issued, NewAccount, PasswordRule, Policy, Session,
-    SignedIn,
+    SignedIn, ThrottleLimits,
 };
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
@@ -331,9 +333,9 @@ async fn nobody_but_an_admin_changes_accounts_and_one_admin_stays() {
 async fn a_guest_is_in_one_lesson_without_an_account_and_leaves_with_it() {
     let school = School::new().await;
     let district = school.sign_in("admin").await.who.district;
-    let sign_in = |name: &'static str| {
-        school.identity.sign_in_guest(district, school.school(), LessonId(7), name, NOW)
-    };
+    let (place, from) = ((district, school.school()), peer());
+    let sign_in =
+        |name: &'static str| school.identity.sign_in_guest(place, LessonId(7), name, &from, NOW);
     assert!(matches!(sign_in(" \u{200b} ").await, Err(Error::Name(_))));
     let guest = sign_in("  Grandpa   Joe ").await.unwrap();
     assert_eq!(guest.who.name.reveal(), "Grandpa Joe");
@@ -344,6 +346,55 @@ async fn a_guest_is_in_one_lesson_without_an_account_and_leaves_with_it() {
     assert_eq!(school.recorded(EventKind::GuestSignedIn).await.len(), 1);
     assert_eq!(school.identity.end_guests(LessonId(7)).await.unwrap(), 1);
     assert!(school.session(guest.token.expose(), NOW).await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guests_are_slowed_down_and_a_lesson_takes_so_many() {
+    let school = School::new().await;
+    let place = (school.sign_in("admin").await.who.district, school.school());
+    let free = ThrottleLimits::default().guests_free;
+    for number in 0..free {
+        let lesson = LessonId(7 + number / 10);
+        school.identity.sign_in_guest(place, lesson, "Joe", &peer(), NOW).await.unwrap();
+    }
+    let waits = school.identity.sign_in_guest(place, LessonId(7), "Joe", &peer(), NOW).await;
+    assert!(matches!(waits, Err(Error::Throttled { retry_after_ms: 1_000 })), "{waits:?}");
+    assert_eq!(school.recorded(EventKind::SignInThrottled).await.len(), 1);
+    let elsewhere = |number: u8| Pii::new(IpAddr::from([10, 0, number, 1]));
+    let mut refused = 0;
+    for number in 0..200 {
+        let peer = elsewhere(number);
+        match school.identity.sign_in_guest(place, LessonId(7), "Joe", &peer, NOW).await {
+            Ok(_) => {}
+            Err(Error::TooManyGuests) => refused += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(refused, 10, "ten were in already");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changed_limits_hold_at_once_for_sessions_that_have_begun_too() {
+    let school = School::new().await;
+    let settings = watch::Sender::new(Arc::new(Settings::default()));
+    let identity = school.identity.clone().following(settings.subscribe());
+    let password = school.password("m.okafor");
+    let token = identity.sign_in("m.okafor", password, peer(), NOW).await.unwrap().token;
+    let after = |minutes: i64| NOW.plus_ms(minutes * MINUTE_MS);
+    let alive =
+        async |minutes| identity.session(token.expose(), after(minutes)).await.unwrap().is_some();
+    assert!(alive(100).await);
+    let mut narrow = Settings::default();
+    narrow.set("session.teacher_hours", "2").unwrap();
+    narrow.set("sign_in.account_failures_free", "3").unwrap();
+    settings.send_replace(Arc::new(narrow));
+    assert!(alive(119).await);
+    assert!(!alive(120).await, "two hours are the end now");
+    for _ in 0..3 {
+        assert!(identity.sign_in("m.okafor", "wrong", peer(), NOW).await.is_err());
+    }
+    let waits = identity.sign_in("m.okafor", password, peer(), NOW).await;
+    assert!(matches!(waits, Err(Error::Throttled { .. })), "{waits:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

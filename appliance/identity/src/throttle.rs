@@ -20,7 +20,11 @@ pub struct ThrottleLimits {
     /// Failures from one address before it has to wait.
     pub address_free: i64,
     pub address_delay_ms_max: i64,
-    /// Failures this old are forgotten.
+    /// Guests from one address before the next has to wait. They have no password to guess, but each
+    /// makes a session and an entry in the record.
+    pub guests_free: i64,
+    pub guest_delay_ms_max: i64,
+    /// Failures and guests this old are forgotten.
     pub forget_after_ms: i64,
 }
 
@@ -31,6 +35,8 @@ impl Default for ThrottleLimits {
             account_delay_ms_max: 15 * 60_000,
             address_free: 200,
             address_delay_ms_max: 60_000,
+            guests_free: 100,
+            guest_delay_ms_max: 60_000,
             forget_after_ms: 60 * 60_000,
         }
     }
@@ -81,6 +87,21 @@ pub(crate) fn succeeded(rows: &mut [ThrottleRow]) {
     }
 }
 
+/// Decides whether one more guest may come from an address, and counts the guest if so.
+pub(crate) fn guest(
+    rows: &mut [ThrottleRow],
+    now: Timestamp,
+    limits: &ThrottleLimits,
+) -> Result<(), i64> {
+    let [address] = rows else { return Ok(()) };
+    forget(address, now, limits);
+    if address.blocked_until > now {
+        return Err(address.blocked_until.since_ms(now));
+    }
+    fail(address, now, limits.guests_free, limits.guest_delay_ms_max);
+    Ok(())
+}
+
 fn forget(row: &mut ThrottleRow, now: Timestamp, limits: &ThrottleLimits) {
     // A clock that was set back must not keep anybody out.
     let age_ms = now.since_ms(row.last_failed_at);
@@ -108,6 +129,11 @@ pub(crate) fn subjects(key: &SecretKey, username: &str, address: &Pii<IpAddr>) -
     ]
 }
 
+/// The one row of an address from which guests come.
+pub(crate) fn guest_subject(key: &SecretKey, address: &Pii<IpAddr>) -> Vec<[u8; 32]> {
+    vec![keyed(key, b"guests\0", &network(*address.reveal()))]
+}
+
 /// An IPv6 host has the whole /64 to itself.
 fn network(address: IpAddr) -> Vec<u8> {
     match address.to_canonical() {
@@ -129,13 +155,15 @@ mod tests {
     use belfry_model::Timestamp;
     use belfry_store::ThrottleRow;
 
-    use super::{Decision, ThrottleLimits, attempt, failed, network, succeeded};
+    use super::{Decision, ThrottleLimits, attempt, failed, guest, network, succeeded};
 
     const LIMITS: ThrottleLimits = ThrottleLimits {
         account_free: 5,
         account_delay_ms_max: 8_000,
         address_free: 3,
         address_delay_ms_max: 60_000,
+        guests_free: 2,
+        guest_delay_ms_max: 2_000,
         forget_after_ms: 3_600_000,
     };
 
@@ -186,5 +214,17 @@ mod tests {
         assert_eq!(net("2001:db8::1"), net("2001:db8::ffff:1"));
         assert_ne!(net("2001:db8::1"), net("2001:db8:0:1::1"));
         assert_eq!(net("::ffff:10.0.0.7"), net("10.0.0.7"));
+    }
+
+    #[test]
+    fn guests_from_one_address_wait_longer_each_time_up_to_a_limit() {
+        let mut rows = [ThrottleRow::default()];
+        let now = Timestamp(1_000_000);
+        let mut come = |after_ms| guest(&mut rows, now.plus_ms(after_ms), &LIMITS);
+        assert_eq!([come(0), come(0)], [Ok(()); 2]);
+        assert_eq!(come(0), Err(1_000));
+        assert_eq!([come(1_000), come(1_000)], [Ok(()), Err(2_000)]);
+        assert_eq!([come(3_000), come(3_000)], [Ok(()), Err(2_000)]);
+        assert_eq!(come(LIMITS.forget_after_ms + 3_000), Ok(()));
     }
 }

@@ -48,6 +48,28 @@ impl Store {
         self.write(move |tx| insert(tx, &session)).await
     }
 
+    /// `false`: the lesson has `count_max` guests already. One step, so that guests who come at the
+    /// same moment count each other.
+    pub async fn create_guest_session(
+        &self,
+        lesson: LessonId,
+        session: SessionRow,
+        count_max: u64,
+    ) -> Result<bool, Error> {
+        self.write(move |tx| {
+            let count: i64 = tx
+                .query_row("SELECT count(*) FROM session WHERE lesson_id = ?1", [lesson.0], |row| {
+                    row.get(0)
+                })
+                .map_err(Error::doing("count the guests of a lesson"))?;
+            if count.cast_unsigned() >= count_max {
+                return Ok(false);
+            }
+            insert(tx, &session).map(|()| true)
+        })
+        .await
+    }
+
     /// A session with its person, who is absent for a guest.
     pub async fn session(
         &self,

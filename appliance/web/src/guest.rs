@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use belfry_admin_ui::{Control, Field, Form, Frame, Page, PlainForm, Theme};
-use belfry_http::{Audit, Caller, Fields, Problem, THEME_COOKIE, cookie, now};
+use belfry_http::{Audit, Caller, Fields, Peer, Problem, THEME_COOKIE, cookie, now};
 use belfry_identity::Session;
 use belfry_model::outside::Parser;
 use belfry_model::{Outside, Pii};
@@ -48,6 +48,7 @@ pub(crate) async fn form(
 pub(crate) async fn sign_in(
     State(web): State<Web>,
     caller: Option<Caller>,
+    peer: Peer,
     audit: Audit,
     Path(code): Path<String>,
     headers: HeaderMap,
@@ -59,9 +60,9 @@ pub(crate) async fn sign_in(
     if has_business(caller.as_ref(), &lesson) {
         return Ok(into_lesson(&lesson));
     }
-    let (district, school) = (lesson.district, lesson.school);
+    let place = (lesson.district, lesson.school);
     let name = fields.text("name");
-    match web.identity.sign_in_guest(district, school, lesson.id, name, now()).await {
+    match web.identity.sign_in_guest(place, lesson.id, name, &peer.address(), now()).await {
         Ok(issued) => {
             let mut answer = into_lesson(&lesson);
             let set = HeaderValue::from_str(&issued.token.set_cookie())
@@ -73,6 +74,16 @@ pub(crate) async fn sign_in(
             let error = "Write your name, in letters, not too long.".to_owned();
             let page = page(&lesson, &code, caller.as_ref(), &headers, Some(error));
             Ok((StatusCode::UNPROCESSABLE_ENTITY, Html(page)).into_response())
+        }
+        Err(belfry_identity::Error::Throttled { retry_after_ms }) => {
+            let text = "Many guests have come at once. Wait a moment and try again.";
+            let seconds = u32::try_from((retry_after_ms + 999) / 1_000).unwrap_or(1);
+            let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "throttled", text);
+            Err(problem.retry_after_secs(seconds))
+        }
+        Err(belfry_identity::Error::TooManyGuests) => {
+            let text = "The lesson takes no more guests. Ask the teacher.";
+            Err(Problem::new(StatusCode::CONFLICT, "too_many_guests", text))
         }
         Err(error) => Err(Problem::failed("sign a guest in", &error)),
     }
