@@ -12,7 +12,7 @@ use belfry_model::{Identity, LessonId, LessonRole, Outside, Pii, Role, Timestamp
 use belfry_session::{ClassSocket, Config, Sessions, now};
 use belfry_signalling::proto::signal_request::Message as Asked;
 use belfry_signalling::proto::signal_response::Message as Told;
-use belfry_signalling::{Grants, IceServer, Signer, client, token};
+use belfry_signalling::{Grants, IceServer, IceServers, Signer, client, token};
 use belfry_store::{Band, NewLesson, NewPerson, Store};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -73,17 +73,12 @@ async fn house() -> House {
     let (lesson, _) = store.start_lesson(new, at).await.unwrap();
     let signer = Signer::new("belfry", b"a secret of the test");
     let (commands, received) = mpsc::channel(1024);
-    let sessions = Sessions::new(Config {
-        store,
-        ledger: ledger.clone(),
-        signer: signer.clone(),
-        ice_servers: vec![IceServer {
-            urls: vec!["stun:127.0.0.1:3478".to_owned()],
-            username: String::new(),
-            credential: String::new(),
-        }],
-        commands,
-    });
+    let ice = IceServers::new(vec![IceServer {
+        urls: vec!["stun:127.0.0.1:3478".to_owned()],
+        username: String::new(),
+        credential: String::new(),
+    }]);
+    let sessions = Sessions::new(Config::new(store, ledger.clone(), signer.clone(), ice, commands));
     let arrival = Arrival {
         identity: Identity::new(format!("p{started_by}")),
         name: Pii::new("Teacher".to_owned()),

@@ -11,7 +11,7 @@ use belfry_audit::{Actor, Detail, Event, Word};
 use belfry_http::Gate;
 use belfry_model::Timestamp;
 use belfry_session::{Config, Sessions, now};
-use belfry_signalling::{IceServer, token::Signer};
+use belfry_signalling::{IceServer, IceServers, token::Signer};
 use belfry_web::Web;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -96,13 +96,14 @@ fn sessions(kept: &Kept, link: &media::Link) -> Result<Sessions> {
     let usable = |address: &&IpAddr| address.is_ipv4() && !address.is_loopback();
     let address = addresses.iter().find(usable).copied().unwrap_or(Ipv4Addr::LOCALHOST.into());
     let urls = vec![format!("stun:{address}:{port}")];
-    Ok(Sessions::new(Config {
-        store: kept.store.clone(),
-        ledger: kept.ledger.clone(),
-        signer: signer(kept),
-        ice_servers: vec![IceServer { urls, username: String::new(), credential: String::new() }],
-        commands: link.commands.clone(),
-    }))
+    let stun = IceServer { urls, username: String::new(), credential: String::new() };
+    Ok(Sessions::new(Config::new(
+        kept.store.clone(),
+        kept.ledger.clone(),
+        signer(kept),
+        IceServers::new(vec![stun]),
+        link.commands.clone(),
+    )))
 }
 
 fn signer(kept: &Kept) -> Signer {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use belfry_classroom::{
     Arrival, Audience, ChatTo, Command, Effect, Event, Grants, Lesson, Message, Notice, Phase,
-    Quality, Refusal, Source, You,
+    Quality, Refusal, Source, You, record,
 };
 use belfry_media_api::{self as media, ConnectionQuality};
 use belfry_model::limits::TOKEN_VALID_MS;
@@ -20,7 +20,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::class::{ClassEvent, ClassSocket, Clients, Farewell, Outgoing, Resume};
 use crate::clock;
 use crate::keep::Keeper;
-use crate::record;
 use crate::sessions::{Shared, Summary};
 use crate::signal::{self, SignalOut, SignalRefusal, SignalSocket};
 

@@ -12,14 +12,14 @@ mod class;
 mod clock;
 mod hub;
 mod keep;
-mod record;
+mod links;
 mod route;
 mod sessions;
 mod signal;
 
 pub use class::{ClassEvent, ClassSocket, Farewell, Outgoing, Resume};
 pub use clock::now;
-pub use record::declared;
+pub use links::{LinkEvent, LinkReport};
 pub use sessions::{Config, OpenError, Sessions, Summary};
 pub use signal::{SignalOut, SignalRefusal, SignalSocket};
 

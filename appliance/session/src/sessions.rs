@@ -10,8 +10,9 @@ use belfry_classroom::{
 use belfry_ledger::Ledger;
 use belfry_media_api::{Command, Event};
 use belfry_model::{LessonId, RoomSid};
+use belfry_settings::LessonPolicy;
 use belfry_signalling::{
-    IceServer, JoinRefusal, Random, RoomConfig, Signer, query::Query, token::Grants,
+    IceServers, JoinRefusal, Random, RoomConfig, Signer, query::Query, token::Grants,
 };
 use belfry_store::{self as store, KeptLesson, Store};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
@@ -20,6 +21,7 @@ use tokio::task::JoinHandle;
 use crate::class::{ClassSocket, Resume};
 use crate::clock;
 use crate::hub::{Hub, INPUTS_MAX, Input};
+use crate::links::LinkReport;
 use crate::route::{Routes, Subject};
 use crate::signal::{SignalRefusal, SignalSocket};
 
@@ -33,11 +35,32 @@ pub struct Config {
     pub ledger: Ledger,
     /// Signs media tokens.
     pub signer: Signer,
-    /// At least one, and ours.
-    pub ice_servers: Vec<IceServer>,
+    pub ice: IceServers,
     /// To the media process. Never waited for: when it is full, the media process is wedged, and
     /// its supervisor replaces it.
     pub commands: mpsc::Sender<Command>,
+    /// What the district has set for lessons; followed while they run.
+    pub policy: watch::Receiver<Arc<LessonPolicy>>,
+    /// Where reports on the participants' ways to this machine go. Never waited for: when it is
+    /// full, a report is lost.
+    pub links: Option<mpsc::Sender<LinkReport>>,
+    /// Told of each lesson that has ended and is written.
+    pub ended: Option<mpsc::Sender<LessonId>>,
+}
+
+impl Config {
+    /// With the policy of the default settings, and nobody who listens.
+    pub fn new(
+        store: Store,
+        ledger: Ledger,
+        signer: Signer,
+        ice: IceServers,
+        commands: mpsc::Sender<Command>,
+    ) -> Self {
+        // A receiver keeps the last value when its sender is gone.
+        let (_, policy) = watch::channel(Arc::default());
+        Self { store, ledger, signer, ice, commands, policy, links: None, ended: None }
+    }
 }
 
 /// What a list of lessons shows of a live one.
@@ -64,8 +87,11 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) ledger: Ledger,
     pub(crate) signer: Signer,
-    ice_servers: Vec<IceServer>,
+    ice: IceServers,
     commands: mpsc::Sender<Command>,
+    pub(crate) policy: watch::Receiver<Arc<LessonPolicy>>,
+    pub(crate) links: Option<mpsc::Sender<LinkReport>>,
+    ended: Option<mpsc::Sender<LessonId>>,
     routes: Routes,
 }
 
@@ -73,8 +99,8 @@ impl Shared {
     pub(crate) fn room_config(&self, lesson: LessonId) -> RoomConfig {
         let sid = RoomSid::new(format!("RM_{:016x}", rand::random::<u64>()));
         let random = Random::new(|bytes| rand::fill(bytes));
-        let (ice_servers, signer) = (self.ice_servers.clone(), self.signer.clone());
-        RoomConfig::new(sid, lesson.to_string(), ice_servers, signer, random)
+        let (ice, signer) = (self.ice.clone(), self.signer.clone());
+        RoomConfig::new(sid, lesson.to_string(), ice, signer, random)
     }
 
     pub(crate) fn command(&self, lesson: LessonId, command: Command) {
@@ -107,9 +133,9 @@ impl fmt::Debug for Sessions {
 
 impl Sessions {
     pub fn new(config: Config) -> Self {
-        let Config { store, ledger, signer, ice_servers, commands } = config;
+        let Config { store, ledger, signer, ice, commands, policy, links, ended } = config;
         let routes = Routes::default();
-        let shared = Shared { store, ledger, signer, ice_servers, commands, routes };
+        let shared = Shared { store, ledger, signer, ice, commands, policy, links, ended, routes };
         Self { shared: Arc::new(shared), live: Arc::default() }
     }
 

@@ -2,19 +2,19 @@ use std::time::Duration;
 
 use belfry_audit::EventKind;
 use belfry_classroom::{
-    Arrival, ChatTo, Command, LayoutMode, Notice, Phase, Refusal, Source, Standing, State,
+    Arrival, ChatTo, Command, LayoutMode, Notice, Phase, Refusal, Source, Standing, State, declared,
 };
 use belfry_ledger::Ledger;
 use belfry_media_api as media;
 use belfry_model::{Identity, LessonId, LessonRole, Outside, PersonId, Pii, Role};
 use belfry_signalling::query::Query;
-use belfry_signalling::{IceServer, Signer, token};
+use belfry_signalling::{IceServer, IceServers, Signer, token};
 use belfry_store::{Band, LessonChanges, NewClass, NewLesson, NewPerson, Store};
 use tokio::sync::mpsc;
 
 use crate::{
     ClassEvent, ClassSocket, Config, Farewell, OpenError, Outgoing, Resume, Sessions, SignalOut,
-    SignalRefusal, declared, now,
+    SignalRefusal, now,
 };
 
 /// Longer than anything here takes; a test that waits so long has failed.
@@ -32,18 +32,18 @@ struct Appliance {
 
 fn sessions(store: &Store, ledger: &Ledger) -> (Sessions, mpsc::Receiver<media::Command>) {
     let (sender, commands) = mpsc::channel(1_024);
-    let ice_servers = vec![IceServer {
+    let stun = IceServer {
         urls: vec!["stun:127.0.0.1:3478".into()],
         username: String::new(),
         credential: String::new(),
-    }];
-    let config = Config {
-        store: store.clone(),
-        ledger: ledger.clone(),
-        signer: Signer::new("test", b"secret"),
-        ice_servers,
-        commands: sender,
     };
+    let config = Config::new(
+        store.clone(),
+        ledger.clone(),
+        Signer::new("test", b"secret"),
+        IceServers::new(vec![stun]),
+        sender,
+    );
     (Sessions::new(config), commands)
 }
 

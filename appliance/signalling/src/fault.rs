@@ -19,7 +19,7 @@ use prost::Message as _;
 use serde::Deserialize;
 
 use crate::query::Query;
-use crate::room::{Effect, IceServer, Join, Random, Room, RoomConfig, SocketId};
+use crate::room::{Effect, IceServer, IceServers, Join, Random, Room, RoomConfig, SocketId};
 use crate::token::{Grants, Signer};
 use crate::wire;
 
@@ -122,7 +122,13 @@ impl Script {
         let config = RoomConfig {
             ping_interval_s: PING_INTERVAL_S,
             ping_timeout_s: PING_TIMEOUT_S,
-            ..RoomConfig::new("RM_fault".into(), name, vec![stun], signer.clone(), random)
+            ..RoomConfig::new(
+                "RM_fault".into(),
+                name,
+                IceServers::new(vec![stun]),
+                signer.clone(),
+                random,
+            )
         };
         let mut script = Self { fault, room: Room::new(config, now) };
         let greeting = script.greet(grants, reconnect, now);

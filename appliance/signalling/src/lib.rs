@@ -20,8 +20,8 @@ pub mod wire;
 
 pub use livekit_protocol as proto;
 pub use room::{
-    ChatTo, Effect, IceServer, Join, JoinRefusal, LeaveReason, Notice, Permissions, Random, Room,
-    RoomConfig, RoomControl, SocketId, SourceKey, SpeakerLevel,
+    ChatTo, Effect, IceServer, IceServers, Join, JoinRefusal, LeaveReason, Notice, Permissions,
+    Random, Room, RoomConfig, RoomControl, SocketId, SourceKey, SpeakerLevel,
 };
 pub use token::{Grants, Signer, TokenError};
 

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use belfry_media_api::{Layer, Quality, Source};
-use belfry_model::ParticipantSid;
+use belfry_model::{ParticipantSid, Timestamp};
 use livekit_protocol as proto;
 use livekit_protocol::signal_response::Message;
 
 use super::Room;
 use super::participant::Participant;
-use crate::room::SourceKey;
+use crate::room::{IceServer, SourceKey};
 use crate::token::{ROLE_ATTRIBUTE, role_name};
 use crate::wire;
 
@@ -87,15 +87,17 @@ impl Room {
         }
     }
 
-    pub(super) fn ice_servers(&self) -> Vec<proto::IceServer> {
-        let servers = self.config.ice_servers.iter();
-        servers
-            .map(|server| proto::IceServer {
-                urls: server.urls.clone(),
-                username: server.username.clone(),
-                credential: server.credential.clone(),
-            })
-            .collect()
+    pub(super) fn ice_servers(
+        &self,
+        sid: &ParticipantSid,
+        now: Timestamp,
+    ) -> Vec<proto::IceServer> {
+        let on_wire = |server: IceServer| proto::IceServer {
+            urls: server.urls,
+            username: server.username,
+            credential: server.credential,
+        };
+        self.config.ice.of(sid, now).into_iter().map(on_wire).collect()
     }
 }
 

@@ -89,7 +89,7 @@ impl Room {
         self.identities.insert(participant.identity.clone(), sid.clone());
         let identity = participant.identity.clone();
         self.participants.insert(sid.clone(), participant);
-        self.welcome(&sid);
+        self.welcome(&sid, now);
         self.command(Command::OpenParticipant {
             room: self.config.sid.clone(),
             participant: sid.clone(),
@@ -100,7 +100,7 @@ impl Room {
         Ok(sid)
     }
 
-    fn welcome(&mut self, sid: &ParticipantSid) {
+    fn welcome(&mut self, sid: &ParticipantSid, now: Timestamp) {
         let participant = &self.participants[sid];
         let others = self.participants.values();
         let others = others.filter(|other| other.sid != *sid && !other.hidden());
@@ -109,7 +109,7 @@ impl Room {
             participant: Some(self.info(participant, true)),
             other_participants: others.map(|other| self.info(other, false)).collect(),
             server_version: crate::COMPAT_VERSION.to_owned(),
-            ice_servers: self.ice_servers(),
+            ice_servers: self.ice_servers(sid, now),
             // The subscriber connection is always there: data comes on it.
             subscriber_primary: true,
             ping_interval: self.config.ping_interval_s.into(),
@@ -155,7 +155,7 @@ impl Room {
         }
         self.sockets.insert(join.socket, sid.clone());
         let reconnect = proto::ReconnectResponse {
-            ice_servers: self.ice_servers(),
+            ice_servers: self.ice_servers(&sid, now),
             client_configuration: None,
             server_info: Some(self.server_info()),
             last_message_seq,

@@ -30,8 +30,8 @@ use livekit_protocol::signal_response::Message;
 
 use self::participant::{Participant, Track};
 pub use self::types::{
-    ChatTo, Effect, IceServer, Join, JoinRefusal, LeaveReason, Notice, Permissions, Random,
-    RoomConfig, RoomControl, SocketId, SourceKey, SpeakerLevel,
+    ChatTo, Effect, IceServer, IceServers, Join, JoinRefusal, LeaveReason, Notice, Permissions,
+    Random, RoomConfig, RoomControl, SocketId, SourceKey, SpeakerLevel,
 };
 use crate::policy::Rule;
 use crate::wire;
@@ -63,10 +63,8 @@ struct Departed {
 }
 
 impl Room {
-    /// An empty room. Panics if `config` has no ICE server or a ping time of 0: such a room would
-    /// break its clients.
+    /// An empty room. Panics if `config` has a ping time of 0: such a room would break its clients.
     pub fn new(config: RoomConfig, now: Timestamp) -> Self {
-        assert!(!config.ice_servers.is_empty(), "clients without ICE servers ask foreign ones");
         assert!(config.ping_interval_s > 0 && config.ping_timeout_s > 0, "native clients panic");
         Self {
             config,

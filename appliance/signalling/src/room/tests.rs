@@ -13,7 +13,9 @@ use livekit_protocol as proto;
 use livekit_protocol::signal_request::Message as Asked;
 use livekit_protocol::signal_response::Message;
 
-use super::{Effect, IceServer, Join, Notice, Random, Room, RoomConfig, RoomControl, SocketId};
+use super::{
+    Effect, IceServer, IceServers, Join, Notice, Random, Room, RoomConfig, RoomControl, SocketId,
+};
 use crate::client;
 use crate::query::Query;
 use crate::token::{Grants, Signer};
@@ -60,8 +62,13 @@ impl Stage {
             username: String::new(),
             credential: String::new(),
         };
-        let mut config =
-            RoomConfig::new("RM_test".into(), "12".to_owned(), vec![stun], signer(), random);
+        let mut config = RoomConfig::new(
+            "RM_test".into(),
+            "12".to_owned(),
+            IceServers::new(vec![stun]),
+            signer(),
+            random,
+        );
         config.student_topics.insert("reaction".to_owned());
         let now = Timestamp(1_800_000_000_000);
         Self {

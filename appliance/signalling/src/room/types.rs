@@ -2,12 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use belfry_media_api::{Command, ConnectionQuality, Source};
 use belfry_model::{Identity, LessonRole, ParticipantSid, Pii, RoomSid, Timestamp, TrackSid};
 
 use crate::query::Query;
 use crate::token::{Grants, Signer};
+
+/// How often clients ping.
+const PING_INTERVAL_S: u16 = 3;
+/// After how long a silence clients take their socket for dead and come back on a new one. Three
+/// pings, and longer than TCP is silent after an outage of four seconds (its third retransmission
+/// comes after seven), which needs no new socket.
+const PING_TIMEOUT_S: u16 = 9;
 
 /// One signalling WebSocket, numbered by whoever owns the sockets; never used twice in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,14 +57,54 @@ impl fmt::Debug for IceServer {
     }
 }
 
+/// What participants are given as ICE servers. Never empty: a client that is given none may ask a
+/// foreign STUN server.
+#[derive(Clone)]
+pub struct IceServers {
+    for_all: Vec<IceServer>,
+    for_one: ForOne,
+}
+
+type ForOne = Arc<dyn Fn(&ParticipantSid, Timestamp) -> Vec<IceServer> + Send + Sync>;
+
+impl IceServers {
+    /// The servers that need no credentials. Panics if there is none.
+    pub fn new(for_all: Vec<IceServer>) -> Self {
+        assert!(!for_all.is_empty(), "clients without ICE servers ask foreign ones");
+        Self { for_all, for_one: Arc::new(|_, _| Vec::new()) }
+    }
+
+    /// Adds servers with credentials for one participant, made for each join and each resume. A
+    /// client keeps them for as long as its socket lasts, so they hold for as long as a lesson may.
+    #[must_use]
+    pub fn with_credentials(
+        self,
+        for_one: impl Fn(&ParticipantSid, Timestamp) -> Vec<IceServer> + Send + Sync + 'static,
+    ) -> Self {
+        Self { for_one: Arc::new(for_one), ..self }
+    }
+
+    /// Those of one participant now.
+    pub fn of(&self, participant: &ParticipantSid, now: Timestamp) -> Vec<IceServer> {
+        let mut servers = self.for_all.clone();
+        servers.extend((self.for_one)(participant, now));
+        servers
+    }
+}
+
+impl fmt::Debug for IceServers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IceServers").field("for_all", &self.for_all).finish_non_exhaustive()
+    }
+}
+
 /// Everything a room is made with.
 #[derive(Debug)]
 pub struct RoomConfig {
     pub sid: RoomSid,
     /// The name on the wire: the lesson's id as text.
     pub name: String,
-    /// At least one, and ours: a client that is given none may ask a foreign STUN server.
-    pub ice_servers: Vec<IceServer>,
+    pub ice: IceServers,
     /// Signs the tokens that connected participants are refreshed with.
     pub signer: Signer,
     pub random: Random,
@@ -78,14 +126,14 @@ impl RoomConfig {
     pub fn new(
         sid: RoomSid,
         name: String,
-        ice_servers: Vec<IceServer>,
+        ice: IceServers,
         signer: Signer,
         random: Random,
     ) -> Self {
         Self {
             sid,
             name,
-            ice_servers,
+            ice,
             signer,
             random,
             node: "belfry".to_owned(),
@@ -93,8 +141,8 @@ impl RoomConfig {
                 .map(str::to_owned)
                 .to_vec(),
             student_topics: BTreeSet::new(),
-            ping_interval_s: 5,
-            ping_timeout_s: 15,
+            ping_interval_s: PING_INTERVAL_S,
+            ping_timeout_s: PING_TIMEOUT_S,
         }
     }
 }

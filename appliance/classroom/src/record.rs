@@ -4,8 +4,11 @@ use belfry_audit::{
     Actor, ChatMode, Declared, Detail, EventKind, Lesson, LessonEnd, Lock, Participant, Source,
     Word, no_audit,
 };
-use belfry_classroom::{self as classroom, Command, EndCause, Record};
 use belfry_model::{Identity, LessonId};
+
+use crate::command::Command;
+use crate::effect::{EndCause, Record};
+use crate::word;
 
 /// What each command of the class socket leaves in the record. A command that is refused, or that
 /// changes nothing, leaves nothing.
@@ -37,7 +40,7 @@ pub fn declared(command: &Command) -> Declared {
 }
 
 /// Who did what, in the words of the record. Reasons are free text and stay in the lesson.
-pub(crate) fn event(lesson: LessonId, record: Record) -> (Actor, Detail) {
+pub fn event(lesson: LessonId, record: Record) -> (Actor, Detail) {
     let lesson = Lesson(lesson.0);
     let one = |identity: &Identity| Participant::new(identity.as_str());
     let (by, detail) = match record {
@@ -102,32 +105,32 @@ pub(crate) fn event(lesson: LessonId, record: Record) -> (Actor, Detail) {
     (Actor::participant(by.as_str()), detail)
 }
 
-fn lock_word(what: classroom::Source) -> Lock {
+fn lock_word(what: word::Source) -> Lock {
     match what {
-        classroom::Source::Microphone => Lock::Microphones,
-        classroom::Source::Camera => Lock::Cameras,
-        classroom::Source::ScreenShare => Lock::ScreenShare,
+        word::Source::Microphone => Lock::Microphones,
+        word::Source::Camera => Lock::Cameras,
+        word::Source::ScreenShare => Lock::ScreenShare,
     }
 }
 
-fn mode_word(mode: classroom::ChatMode) -> ChatMode {
+fn mode_word(mode: word::ChatMode) -> ChatMode {
     match mode {
-        classroom::ChatMode::On => ChatMode::On,
-        classroom::ChatMode::Off => ChatMode::Off,
-        classroom::ChatMode::TeacherOnly => ChatMode::TeacherOnly,
+        word::ChatMode::On => ChatMode::On,
+        word::ChatMode::Off => ChatMode::Off,
+        word::ChatMode::TeacherOnly => ChatMode::TeacherOnly,
     }
 }
 
-fn source_word(source: classroom::Source) -> Source {
+fn source_word(source: word::Source) -> Source {
     match source {
-        classroom::Source::Microphone => Source::Microphone,
-        classroom::Source::Camera => Source::Camera,
-        classroom::Source::ScreenShare => Source::ScreenShare,
+        word::Source::Microphone => Source::Microphone,
+        word::Source::Camera => Source::Camera,
+        word::Source::ScreenShare => Source::ScreenShare,
     }
 }
 
 /// Somebody tried to get round a rule of the media plane.
-pub(crate) fn rule_refused(
+pub fn rule_refused(
     lesson: LessonId,
     identity: &Identity,
     rule: impl std::fmt::Debug,
@@ -137,7 +140,7 @@ pub(crate) fn rule_refused(
     (Actor::participant(identity.as_str()), Detail::RuleRefused { lesson, participant, rule })
 }
 
-pub(crate) fn token_minted(lesson: LessonId, identity: &Identity) -> (Actor, Detail) {
+pub fn token_minted(lesson: LessonId, identity: &Identity) -> (Actor, Detail) {
     let (lesson, participant) = (Lesson(lesson.0), Participant::new(identity.as_str()));
     (Actor::participant(identity.as_str()), Detail::TokenMinted { lesson, participant })
 }
