@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { newDevice, troubleOf } from '../src/lib/devices';
 import { loudness, SilenceWatch } from '../src/lib/level';
+import { codecToSend } from '../src/lib/publishing';
 import { quirksOf, type Device } from '../src/lib/quirks';
 import { isTyping, shortcutOf } from '../src/lib/shortcuts';
 
@@ -81,4 +82,12 @@ test('single keys act alone, never with a modifier or while held', () => {
 test('outside a page nothing is being typed', () => {
   Object.assign(globalThis, { Element: class {} });
   expect(isTyping(null)).toBe(false);
+});
+
+test('what a browser cannot send it sends as VP8', () => {
+  const chromium = ['video/VP8', 'video/rtx', 'video/H264', 'video/VP9', 'video/AV1'];
+  expect(codecToSend('h264', chromium)).toBe('h264');
+  expect(codecToSend('av1', chromium)).toBe('av1');
+  expect(codecToSend('h264', ['video/VP8', 'video/VP9', 'video/AV1'])).toBe('vp8');
+  expect(codecToSend('vp9', [])).toBe('vp8');
 });

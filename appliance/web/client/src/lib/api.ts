@@ -10,12 +10,14 @@ export interface Me {
 }
 
 export interface ClassToday {
-  class: string;
+  /** Null: a lesson outside the timetable that belongs to no class. */
+  class: string | null;
   name: string;
   band: 'k5' | '6-12';
   teacher: string;
   starts_at: number;
-  ends_at: number;
+  /** Null: a lesson outside the timetable has no end. */
+  ends_at: number | null;
   lesson: null | { lesson: string; phase: Phase; present: number };
 }
 
@@ -72,6 +74,6 @@ export const today = () => call<Today>('/today');
 export const startClass = (csrf: string, id: string) =>
   post<{ lesson: string }>(`/classes/${encodeURIComponent(id)}/start`, csrf);
 export const startLesson = (csrf: string, name: string) =>
-  post<{ lesson: string; guest_link: string }>('/lessons', csrf, { name });
+  post<{ lesson: string; guest_link: string | null }>('/lessons', csrf, { name });
 export const lessonToJoin = (lesson: string) =>
   call<LessonToJoin>(`/lessons/${encodeURIComponent(lesson)}`);

@@ -26,6 +26,8 @@ export function reduce(snapshot: Snapshot, event: ClassEvent): Snapshot {
       return next({ participants: state.participants.filter((one) => one.identity !== event.identity) });
     case 'waiting':
       return next({ waiting: event.waiting });
+    case 'blocked':
+      return next({ blocked: event.blocked });
     case 'admitted':
     case 'role':
       return { ...snapshot, you: { ...event.you, media: event.you.media ?? you.media } };
@@ -46,7 +48,7 @@ export function reduce(snapshot: Snapshot, event: ClassEvent): Snapshot {
     case 'chat_deleted':
       return next({ chat: state.chat.filter((one) => one.message !== event.message) });
     case 'token':
-      return { ...snapshot, you: { ...you, media: { token: event.token } } };
+      return { ...snapshot, you: { ...you, media: { ...you.media, token: event.token } } };
     case 'quality':
       return people((one) =>
         one.identity === event.identity

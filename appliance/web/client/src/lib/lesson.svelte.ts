@@ -126,7 +126,7 @@ export class Lesson {
   private take(snapshot: Snapshot): void {
     this.snapshot = snapshot;
     this.triesWithoutWelcome = 0;
-    if (snapshot.you.admitted && snapshot.you.media) this.media.use(snapshot.you.media.token);
+    if (snapshot.you.admitted && snapshot.you.media) this.media.use(snapshot.you.media);
   }
 
   private heard(event: ClassEvent): void {

@@ -7,11 +7,12 @@ import {
   RoomEvent,
   setLogLevel,
   Track,
-  type VideoTrack,
 } from 'livekit-client';
 import type { OwnMedia } from './own-media.svelte';
 import { prefs } from './prefs.svelte';
-import type { Identity } from './protocol';
+import { mediaOf, type PersonMedia } from './person-media';
+import type { Identity, MediaAccess, VideoCodec } from './protocol';
+import { codecToSend, pictureOptions, SCREEN, sendable } from './publishing';
 import { Sounds } from './sounds';
 
 // The default level writes addresses to the console, and with them tokens.
@@ -19,21 +20,16 @@ setLogLevel('warn');
 
 const RETRY_FIRST_MS = 1_000;
 const RETRY_MAX_MS = 15_000;
+/** A socket that is not open by then is tried anew: a path that has just come back must not wait for an old attempt. */
+const SOCKET_OPENS_WITHIN_MS = 4_000;
+/** The first attempt comes at once; none waits longer than the last. Never gives up: the class socket says when it is over. */
+const RESUME_DELAYS_MS = [0, 300, 600, 1_000];
 /** How often the room is looked at besides its events: the library holds back some of them while a line is made anew, and may
  *  forget them. */
 const LOOK_EVERY_MS = 1000;
 const SPEAKERS_REMEMBERED = 8;
 
 export type MediaStatus = 'idle' | 'connecting' | 'connected' | 'reconnecting';
-
-export interface PersonMedia {
-  camera: VideoTrack | null;
-  cameraOn: boolean;
-  microphoneOn: boolean;
-  screen: VideoTrack | null;
-  /** The server holds the picture back because the line is full. */
-  paused: boolean;
-}
 
 /** Coming back would be wrong: two windows of one person would throw each other out for ever. */
 const FINAL = new Set<DisconnectReason | undefined>([
@@ -52,11 +48,12 @@ export class LessonMedia {
   sharing = $state(false);
   private readonly room: Room;
   private token: string | null = null;
+  private codec: VideoCodec = 'vp8';
   private retry: ReturnType<typeof setTimeout> | undefined;
   private attempt = 0;
   private ended = false;
   private refreshing = false;
-  private readonly looking: ReturnType<typeof setInterval>;
+  private looking: ReturnType<typeof setInterval> | undefined;
   private readonly sounds = new Sounds();
   /** What the person wants to give; it outlives a line that had to be made anew. */
   private wanted = $state({ microphone: false, camera: false });
@@ -67,10 +64,10 @@ export class LessonMedia {
       adaptiveStream: true,
       dynacast: true,
       singlePeerConnection: false,
+      reconnectPolicy: { nextRetryDelayInMs: ({ retryCount }) => RESUME_DELAYS_MS[Math.min(retryCount, RESUME_DELAYS_MS.length - 1)] ?? 0 },
       audioOutput: prefs.speaker ? { deviceId: prefs.speaker } : undefined,
     });
     this.hear();
-    this.looking = setInterval(() => this.refresh(), LOOK_EVERY_MS);
   }
 
   /** Inside a tap, so that sound is unlocked where browsers hold it back. */
@@ -79,19 +76,27 @@ export class LessonMedia {
   }
 
   /** A token to enter with; a later one is kept for the next time the line has to be made anew. */
-  use(token: string): void {
+  use({ token, video_codec }: MediaAccess): void {
     this.token = token;
+    this.codec = codecToSend(video_codec ?? 'vp8', sendable());
     if (this.status !== 'idle' || this.ended) return;
     this.wanted = { microphone: this.own.microphone !== null, camera: this.own.camera !== null };
+    this.looking ??= setInterval(() => this.refresh(), LOOK_EVERY_MS);
     void this.connect();
   }
 
   async leave(): Promise<void> {
     this.ended = true;
-    clearTimeout(this.retry);
-    clearInterval(this.looking);
+    this.rest();
     await this.room.disconnect();
     this.status = 'idle';
+  }
+
+  /** No more timers: the line is over, or another window has it. */
+  private rest(): void {
+    clearTimeout(this.retry);
+    clearInterval(this.looking);
+    this.looking = undefined;
   }
 
   get microphoneOn(): boolean {
@@ -140,12 +145,7 @@ export class LessonMedia {
   }
 
   async share(on: boolean): Promise<void> {
-    await this.room.localParticipant.setScreenShareEnabled(on, {
-      audio: true,
-      systemAudio: 'include',
-      surfaceSwitching: 'include',
-      contentHint: 'detail',
-    });
+    await this.room.localParticipant.setScreenShareEnabled(on, SCREEN, pictureOptions(this.codec));
     this.refresh();
   }
 
@@ -155,7 +155,7 @@ export class LessonMedia {
 
   private async publish(track: LocalTrack, kind: 'microphone' | 'camera'): Promise<void> {
     try {
-      await this.room.localParticipant.publishTrack(track, this.own.publishing(kind));
+      await this.room.localParticipant.publishTrack(track, this.own.publishing(kind, this.codec));
     } catch (error) {
       // Refused, or the line broke meanwhile: nothing may stay open that nobody can see.
       if (kind === 'microphone') this.own.closeMicrophone();
@@ -168,7 +168,7 @@ export class LessonMedia {
     if (!this.token || this.ended) return;
     this.status = this.attempt === 0 ? 'connecting' : 'reconnecting';
     try {
-      await this.room.connect(location.origin, this.token);
+      await this.room.connect(location.origin, this.token, { websocketTimeout: SOCKET_OPENS_WITHIN_MS });
       this.attempt = 0;
       this.status = 'connected';
       await this.publishWanted();
@@ -230,8 +230,9 @@ export class LessonMedia {
         this.published = false;
         this.refresh();
         // A failed first connect is handled where it was awaited.
-        if (this.status === 'connecting' || FINAL.has(reason)) return;
-        this.again();
+        if (this.status === 'connecting') return;
+        if (FINAL.has(reason)) this.rest();
+        else this.again();
       });
   }
 
@@ -271,16 +272,4 @@ export class LessonMedia {
       }
     });
   }
-}
-
-function mediaOf(one: Participant): PersonMedia {
-  const camera = one.getTrackPublication(Track.Source.Camera);
-  const screen = one.getTrackPublication(Track.Source.ScreenShare);
-  return {
-    camera: camera?.videoTrack ?? null,
-    cameraOn: one.isCameraEnabled,
-    microphoneOn: one.isMicrophoneEnabled,
-    screen: screen && !screen.isMuted ? (screen.videoTrack ?? null) : null,
-    paused: camera?.videoTrack?.streamState === Track.StreamState.Paused,
-  };
 }

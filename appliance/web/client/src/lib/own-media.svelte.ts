@@ -1,5 +1,4 @@
 import {
-  AudioPresets,
   createLocalAudioTrack,
   createLocalTracks,
   createLocalVideoTrack,
@@ -13,7 +12,10 @@ import {
 import { type DeviceLists, listDevices, newDevice, troubleOf, type Trouble } from './devices';
 import { SilenceWatch, watchLevel } from './level';
 import { prefs, savePrefs } from './prefs.svelte';
+import type { VideoCodec } from './protocol';
+import { cameraOptions, soundOptions } from './publishing';
 import type { Quirks } from './quirks';
+import { type OwnTrack, settled, works } from './replaced';
 
 const SOUND = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
 
@@ -34,6 +36,10 @@ export class OwnMedia {
   microphoneDead = $state(false);
   /** A microphone or camera that was just plugged in. */
   fresh: { kind: Kind; device: MediaDeviceInfo } | null = $state.raw(null);
+  /** A device in use went away; `to` is the name of the one that took its place, if there is one. */
+  moved: { kind: Kind; to: string | null } | null = $state.raw(null);
+  /** The devices that are really open: a remembered one may be in a drawer today. */
+  using: Record<Kind, string | null> = $state({ microphone: null, camera: null });
 
   /** Openings wait for each other: a device is asked for once. */
   private turn: Promise<void> = Promise.resolve();
@@ -72,7 +78,7 @@ export class OwnMedia {
       });
       for (const track of tracks) {
         if (track.kind === Track.Kind.Audio) this.tookMicrophone(track as LocalAudioTrack);
-        else this.camera = track as LocalVideoTrack;
+        else this.tookCamera(track as LocalVideoTrack);
       }
       this.trouble = { microphone: null, camera: null };
       void this.refreshDevices();
@@ -96,6 +102,49 @@ export class OwnMedia {
     this.microphone = track;
     track.on(TrackEvent.Restarted, () => this.listen());
     this.listen();
+    this.follow('microphone', track);
+  }
+
+  private tookCamera(track: LocalVideoTrack): void {
+    this.camera = track;
+    this.follow('camera', track);
+  }
+
+  /** Knows which device a track comes from, also after it was changed or went away. */
+  private follow(kind: Kind, track: OwnTrack): void {
+    const note = () => (this.using[kind] = track.mediaStreamTrack.getSettings().deviceId ?? null);
+    track.on(TrackEvent.Restarted, note).on(TrackEvent.Ended, () => void this.wentAway(kind, track));
+    note();
+  }
+
+  /** The device was pulled out, or the system took it away. */
+  private async wentAway(kind: Kind, track: OwnTrack): Promise<void> {
+    const live = !track.isMuted;
+    const gone = this.using[kind];
+    // What is published the library moves to the system's default by itself, or mutes where that fails.
+    const replaced = track.sender && live ? settled(track) : Promise.resolve();
+    await Promise.all([replaced, this.refreshDevices()]);
+    if (this[kind] !== track) return;
+    try {
+      if (!works(track)) await this.takeAnother(kind, track, gone, live);
+      this.trouble[kind] = null;
+    } catch (error) {
+      this.trouble[kind] = troubleOf(error);
+    }
+    const { devices } = this;
+    const list = kind === 'microphone' ? devices.microphones : devices.cameras;
+    const label = list.find((one) => one.deviceId === this.using[kind])?.label || track.mediaStreamTrack.label;
+    this.moved = { kind, to: works(track) || !live ? label : null };
+  }
+
+  /** The first other device there is. One that is muted opens when it is unmuted. */
+  private async takeAnother(kind: Kind, track: OwnTrack, gone: string | null, live: boolean): Promise<void> {
+    const { devices } = this;
+    const other = (kind === 'microphone' ? devices.microphones : devices.cameras).find((one) => one.deviceId !== gone);
+    if (!other) throw new DOMException('', 'NotFoundError');
+    this.using[kind] = other.deviceId;
+    await track.setDeviceId({ exact: other.deviceId });
+    if (live && track.isMuted) await track.unmute();
   }
 
   private get resolution() {
@@ -107,7 +156,7 @@ export class OwnMedia {
     const track = await this.open('camera', (deviceId) =>
       createLocalVideoTrack({ deviceId, resolution: this.resolution, ...(deviceId ? {} : { facingMode: 'user' as const }) }),
     );
-    if (track) this.camera = track;
+    if (track) this.tookCamera(track);
     return track;
   }
 
@@ -136,6 +185,7 @@ export class OwnMedia {
   async choose(kind: Kind, deviceId: string): Promise<void> {
     savePrefs({ [kind]: deviceId });
     this.fresh = null;
+    this.moved = null;
     const track = kind === 'microphone' ? this.microphone : this.camera;
     try {
       if (track) await track.setDeviceId({ exact: deviceId });
@@ -162,24 +212,8 @@ export class OwnMedia {
     this.devices = await listDevices();
   }
 
-  publishing(source: Kind): TrackPublishOptions {
-    const teacher = this.leading();
-    if (source === 'microphone') {
-      return {
-        source: Track.Source.Microphone,
-        audioPreset: teacher ? AudioPresets.music : AudioPresets.speech,
-        // The teacher's voice is carried twice and never pauses; a quiet student costs nothing.
-        red: teacher && !this.quirks.noRed,
-        dtx: !teacher,
-      };
-    }
-    return {
-      source: Track.Source.Camera,
-      videoCodec: 'vp8',
-      simulcast: true,
-      videoEncoding: (teacher ? VideoPresets.h720 : VideoPresets.h360).encoding,
-      videoSimulcastLayers: teacher ? [VideoPresets.h180, VideoPresets.h360] : [VideoPresets.h180],
-    };
+  publishing(kind: Kind, codec: VideoCodec): TrackPublishOptions {
+    return kind === 'microphone' ? soundOptions(this.leading(), this.quirks) : cameraOptions(this.leading(), codec);
   }
 
   private async open<T>(kind: Kind, make: (deviceId: string | undefined) => Promise<T>): Promise<T | null> {

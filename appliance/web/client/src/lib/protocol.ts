@@ -8,15 +8,32 @@ export type LockTarget = 'microphones' | 'cameras' | 'screen_share';
 export type ChatMode = 'on' | 'off' | 'teacher_only';
 export type ChatTo = 'everyone' | 'teachers';
 export type LayoutMode = 'gallery' | 'focus' | 'spotlight';
+export type VideoCodec = 'vp8' | 'vp9' | 'h264' | 'av1';
 export type Quality = 'poor' | 'good' | 'excellent' | 'lost';
 /** Besides these the server may close with a code of its own, for example `full`; its text says why. */
-export type ByeCode = 'removed' | 'ended' | 'elsewhere' | 'blocked' | 'restarting' | 'full' | 'slow_down' | 'malformed';
+export type ByeCode =
+  | 'removed'
+  | 'ended'
+  | 'elsewhere'
+  | 'blocked'
+  | 'restarting'
+  | 'full'
+  | 'guest_links_off'
+  | 'slow_down'
+  | 'malformed';
 
 export interface You {
   identity: Identity;
   role: Role;
   admitted: boolean;
-  media: null | { token: string };
+  media: null | MediaAccess;
+}
+
+/** What the media line is opened with. */
+export interface MediaAccess {
+  token: string;
+  /** What the district wants cameras and screens to be sent with. */
+  video_codec?: VideoCodec;
 }
 
 export interface LessonInfo {
@@ -75,12 +92,20 @@ export interface ChatMessage {
   to: ChatTo;
 }
 
+/** Somebody who was removed and kept out of this lesson. */
+export interface Blocked {
+  identity: Identity;
+  name: string;
+}
+
 export interface ClassState {
   lesson: LessonInfo;
   locks: Locks;
   layout: Layout;
   participants: Participant[];
   waiting: Waiting[];
+  /** Who may not come back; for those who lead. */
+  blocked?: Blocked[];
   chat: ChatMessage[];
   guest_link: string | null;
 }
@@ -103,6 +128,7 @@ export type ClassEvent =
   | { kind: 'participant'; participant: Participant }
   | { kind: 'left'; identity: Identity }
   | { kind: 'waiting'; waiting: Waiting[] }
+  | { kind: 'blocked'; blocked: Blocked[] }
   | { kind: 'admitted' | 'role'; you: You }
   | { kind: 'phase'; lesson: LessonInfo }
   | { kind: 'locks'; locks: Locks }
