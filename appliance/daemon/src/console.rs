@@ -7,7 +7,6 @@ use std::net::IpAddr;
 
 use anyhow::{Context, Result};
 use belfry_admin::Trust;
-use belfry_identity::DemoSignIn;
 use belfry_model::Role;
 
 use crate::args::Data;
@@ -34,8 +33,8 @@ pub(crate) fn demo_sign_ins(data: &Data) -> Result<()> {
     Ok(())
 }
 
-/// The address, the fingerprint and, for the demo school, who can sign in how.
-pub(crate) fn serving(kept: &open::Kept, trust: &Trust, demo: bool) -> Result<()> {
+/// The address, the fingerprint, and how to sign in as long as nobody has chosen another password.
+pub(crate) async fn serving(kept: &open::Kept, trust: &Trust, demo: bool) -> Result<()> {
     let settings = &kept.settings;
     let port = match settings.https_port() {
         443 => String::new(),
@@ -50,22 +49,43 @@ pub(crate) fn serving(kept: &open::Kept, trust: &Trust, demo: bool) -> Result<()
     println!("  CA fingerprint  {}", fingerprint(trust.fingerprint()));
     println!("  CA certificate  {}", settings.data_dir().join("certs/root.pem").display());
     if demo {
-        let people = belfry_identity::demo_sign_ins(&kept.keys);
+        demo_people(kept).await?;
+    }
+    if let Some(first) = kept.identity.first_sign_in().await? {
         println!();
-        for (word, role) in
-            [("Teacher", Role::Teacher), ("Student", Role::Student), ("Admin", Role::Admin)]
-        {
-            if let Some(one) = people.iter().find(|one| one.role == role) {
-                sign_in(word, one);
-            }
-        }
+        sign_in("Administrator", first.username, &first.password);
+        println!(
+            "                  Shown until it is used: sign in and choose a password of your own."
+        );
     }
     println!("\nCtrl-C stops it.");
     Ok(())
 }
 
-fn sign_in(word: &str, one: &DemoSignIn) {
-    println!("  {word:<15} {} / {}", one.username, one.password.as_str());
+/// One sign-in of each role of the demo school.
+async fn demo_people(kept: &open::Kept) -> Result<()> {
+    let people = belfry_identity::demo_sign_ins(&kept.keys);
+    let mut shown = Vec::new();
+    for (word, role) in
+        [("Teacher", Role::Teacher), ("Student", Role::Student), ("Admin", Role::Admin)]
+    {
+        let Some(one) = people.iter().find(|one| one.role == role) else { continue };
+        if kept.identity.is_current(one).await? {
+            shown.push((word, one));
+        }
+    }
+    println!();
+    if shown.is_empty() {
+        println!("  There is a school here already, whose sign-ins this console does not know.");
+    }
+    for (word, one) in shown {
+        sign_in(word, one.username, &one.password);
+    }
+    Ok(())
+}
+
+fn sign_in(word: &str, username: &str, password: &str) {
+    println!("  {word:<15} {username} / {password}");
 }
 
 /// SHA-256 as devices show it.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use belfry_audit::Scope;
+use belfry_audit::{Actor, Detail, Event, Scope, Word};
 use belfry_identity::{Identity, Policy};
 use belfry_keys::Keys;
 use belfry_ledger::Ledger;
@@ -14,10 +14,14 @@ use belfry_model::DistrictId;
 use belfry_session::now;
 use belfry_settings::{Settings, env_name};
 use belfry_store::Store;
+use tokio::sync::watch;
 
 /// Everything that is kept, open.
 pub(crate) struct Kept {
+    /// As they were at the start.
     pub(crate) settings: Settings,
+    /// As they are now: the admin pages change them, whoever follows one subscribes.
+    pub(crate) current: Arc<watch::Sender<Arc<Settings>>>,
     pub(crate) keys: Arc<Keys>,
     pub(crate) store: Store,
     pub(crate) ledger: Ledger,
@@ -31,6 +35,13 @@ impl Kept {
     /// Whose record the appliance's own events belong to.
     pub(crate) fn scope(&self) -> Scope {
         Scope::district(self.district.0)
+    }
+
+    /// Records an event of the appliance itself.
+    pub(crate) async fn record(&self, detail: Detail) -> Result<()> {
+        let event = Event { at_ms: now().0, scope: self.scope(), actor: Actor::Appliance, detail };
+        self.ledger.append(event).await.context("cannot write the record")?;
+        Ok(())
     }
 }
 
@@ -58,13 +69,28 @@ pub(crate) async fn open(
     let ledger = Ledger::open(&data.join("audit.db"))?;
     let stored = stored(&store).await?;
     let settings = load(&stored)?;
+    let current = Arc::new(watch::Sender::new(Arc::new(settings.clone())));
     let policy = Policy::from(&settings);
-    let identity = Identity::new(store.clone(), ledger.clone(), Arc::clone(&keys), policy)?;
+    let identity = Identity::new(store.clone(), ledger.clone(), Arc::clone(&keys), policy)?
+        .following(current.subscribe());
     if demo {
         identity.seed_demo(now()).await.context("cannot make the demo school")?;
     }
-    let district = district(&store, &settings).await?;
-    Ok(Kept { settings, keys, store, ledger, identity, district, _lock: lock })
+    let names = (settings.district_name().to_owned(), settings.school_name().to_owned());
+    let district = identity.set_up(names.0, names.1, now()).await?;
+    let kept = Kept { settings, current, keys, store, ledger, identity, district, _lock: lock };
+    record_new_keys(&kept).await?;
+    Ok(kept)
+}
+
+/// A key that was made belongs in the record, by its name and id.
+async fn record_new_keys(kept: &Kept) -> Result<()> {
+    for name in kept.keys.created() {
+        let id = kept.keys.ring(*name).current.id();
+        let (key, id) = (Word::new(name.as_str()), Word::new(id.as_str()));
+        kept.record(Detail::KeyCreated { key, id }).await?;
+    }
+    Ok(())
 }
 
 /// The command line, then the environment; both under the name of the environment's variable.
@@ -94,19 +120,67 @@ fn claim(data: &Path) -> Result<File> {
     Ok(lock)
 }
 
-/// The district of this appliance; a new appliance is given one, with its first school.
-async fn district(store: &Store, settings: &Settings) -> Result<DistrictId> {
-    if let Some(found) = store.district().await? {
-        return Ok(found.id);
-    }
-    let id = store.create_district(settings.district_name().to_owned(), now()).await?;
-    store.create_school(id, settings.school_name().to_owned(), now()).await?;
-    Ok(id)
-}
-
 /// What the admin pages stored.
 async fn stored(store: &Store) -> Result<Vec<(String, String)>> {
     let Some(district) = store.district().await? else { return Ok(Vec::new()) };
     let overrides = store.setting_overrides(district.id).await?;
     Ok(overrides.into_iter().map(|stored| (stored.key, stored.value)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use belfry_ledger::EventKind;
+    use belfry_model::{Pii, Role};
+
+    use super::{Kept, now, open};
+
+    async fn start(data: &std::path::Path) -> Kept {
+        let data = data.to_string_lossy().into_owned();
+        open(None, false, |key| (key == "data.dir").then(|| data.clone())).await.unwrap()
+    }
+
+    fn recorded(kept: &Kept, kind: EventKind) -> usize {
+        kept.ledger.page_blocking(None, 100, Some(kind)).unwrap().entries.len()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_first_start_makes_an_administrator_whose_password_is_shown_until_it_is_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(start(dir.path()).await);
+        let kept = start(dir.path()).await;
+        let shown = kept.identity.first_sign_in().await.unwrap().expect("nobody has used it");
+        let peer = || Pii::new(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let password = &shown.password;
+        let signed_in = kept.identity.sign_in(shown.username, password, peer(), now()).await;
+        let who = signed_in.unwrap().who;
+        assert_eq!((who.role, who.must_change), (Role::Admin, true));
+        let changed =
+            kept.identity.change_password(&who, password, "violet harbour 62", peer(), now());
+        changed.await.unwrap();
+        assert!(kept.identity.first_sign_in().await.unwrap().is_none());
+        assert_eq!(recorded(&kept, EventKind::SchoolCreated), 1);
+        assert_eq!(recorded(&kept, EventKind::PersonCreated), 1);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_key_is_recorded_when_it_is_made_and_not_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = start(dir.path()).await;
+        crate::certificates::Shown::open(&kept).unwrap();
+        drop(kept);
+        let kept = start(dir.path()).await;
+        assert_eq!(recorded(&kept, EventKind::KeyCreated), belfry_keys::KeyName::ALL.len());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_second_appliance_on_the_same_directory_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let _first = start(dir.path()).await;
+        let data = dir.path().to_string_lossy().into_owned();
+        let second = open(None, false, |key| (key == "data.dir").then(|| data.clone())).await;
+        let error = second.err().expect("the first holds the directory").to_string();
+        assert!(error.starts_with("another appliance runs on"), "{error}");
+    }
 }

@@ -2,13 +2,15 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use axum::Router;
 use belfry_admin::{Admin, Live};
 use belfry_api::Signalling;
-use belfry_audit::{Actor, Detail, Event, Word};
+use belfry_audit::{Detail, Word};
 use belfry_http::Gate;
+use belfry_identity::Identity;
 use belfry_model::Timestamp;
 use belfry_session::{Config, Sessions, now};
 use belfry_signalling::{IceServer, IceServers, token::Signer};
@@ -27,6 +29,8 @@ use crate::{console, https, media, names, open, ready};
 
 /// The name of the key that signs media tokens (`iss`).
 const TOKEN_ISSUER: &str = "belfry";
+/// How often ended sessions are removed; nobody can use them meanwhile.
+const SWEEP_EVERY: Duration = Duration::from_mins(60);
 
 pub(crate) fn run(args: &Serve) -> Result<()> {
     // The crates below us say more than an operator wants to read, some of it once per packet.
@@ -53,19 +57,19 @@ async fn serve(args: &Serve) -> Result<()> {
     tokio::spawn(link.run(sessions.clone(), stop.clone()));
     tokio::spawn(Arc::clone(&certificates).keep_fresh());
     tokio::spawn(ready::watchdog());
+    tokio::spawn(sweep(kept.identity.clone()));
     let tls = TlsAcceptor::from(Arc::new(certificates.tls()?));
     let router = router(&kept, &sessions, &certificates);
     let serving = tokio::spawn(https::serve(listener, tls, router, stopped.clone()));
-    record(&kept, Detail::ApplianceStarted { version: Word::new(env!("CARGO_PKG_VERSION")) })
-        .await?;
+    kept.record(Detail::ApplianceStarted { version: Word::new(env!("CARGO_PKG_VERSION")) }).await?;
     ready::ready();
-    console::serving(&kept, &certificates.trust(), args.demo)?;
+    console::serving(&kept, &certificates.trust(), args.demo).await?;
     let outcome = until_stopped(stopped).await;
     ready::stopping();
     sessions.stop().await;
     let _ = stop.send(true);
     serving.await.context("the HTTPS front ended by itself")??;
-    record(&kept, Detail::ApplianceStopped {}).await?;
+    kept.record(Detail::ApplianceStopped {}).await?;
     outcome
 }
 
@@ -118,7 +122,7 @@ fn router(kept: &Kept, sessions: &Sessions, certificates: &Arc<Shown>) -> Router
         store: kept.store.clone(),
         identity: kept.identity.clone(),
         ledger: kept.ledger.clone(),
-        settings: Arc::new(watch::channel(Arc::new(kept.settings.clone())).0),
+        settings: Arc::clone(&kept.current),
         live: Arc::new(move || {
             let counted = || Handle::current().block_on(live.counts());
             let (lessons, participants) = tokio::task::block_in_place(counted);
@@ -140,10 +144,15 @@ fn router(kept: &Kept, sessions: &Sessions, certificates: &Arc<Shown>) -> Router
     gate.close(open)
 }
 
-async fn record(kept: &Kept, detail: Detail) -> Result<()> {
-    let event = Event { at_ms: now().0, scope: kept.scope(), actor: Actor::Appliance, detail };
-    kept.ledger.append(event).await.context("cannot write the record")?;
-    Ok(())
+/// Removes sessions that have ended and failures that are forgotten, again and again.
+async fn sweep(identity: Identity) {
+    let mut ticks = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = identity.sweep(now()).await {
+            tracing::warn!(%error, "ended sessions could not be removed");
+        }
+    }
 }
 
 /// Ctrl-C or `systemctl stop`; or the media process gave up, which is a failure.

@@ -7,6 +7,7 @@
 mod accounts;
 mod demo;
 mod error;
+mod first;
 mod guest;
 mod hash;
 mod name;
@@ -20,6 +21,7 @@ mod token;
 pub use accounts::{AccountChange, Created, NewAccount};
 pub use demo::{DemoSignIn, DemoSignIns, demo_sign_ins};
 pub use error::Error;
+pub use first::FirstSignIn;
 pub use name::{
     DISPLAY_NAME, DISPLAY_NAME_BYTES_MAX, NameError, USERNAME, USERNAME_CHARS_MAX,
     normalise_username,

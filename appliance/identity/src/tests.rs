@@ -349,6 +349,53 @@ async fn a_guest_is_in_one_lesson_without_an_account_and_leaves_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_first_administrator_signs_in_by_what_the_console_shows_until_it_is_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let set_up = async |identity: &Identity| {
+        identity.set_up("Elm Valley".to_owned(), "Elm Street".to_owned(), NOW).await.unwrap()
+    };
+    let first = open(dir.path());
+    let district = set_up(&first).await;
+    let shown = first.first_sign_in().await.unwrap().unwrap();
+    drop(first);
+
+    let identity = open(dir.path());
+    assert_eq!(set_up(&identity).await, district, "the second start makes nothing new");
+    let again = identity.first_sign_in().await.unwrap().unwrap();
+    assert_eq!((again.username, &again.password), (shown.username, &shown.password));
+    let signed_in = identity.sign_in(shown.username, &shown.password, peer(), NOW).await.unwrap();
+    assert_eq!((signed_in.who.role, signed_in.who.must_change), (Role::Admin, true));
+    let new = "violet-harbour-62";
+    let password = &shown.password;
+    identity.change_password(&signed_in.who, password, new, peer(), NOW).await.unwrap();
+    assert!(identity.first_sign_in().await.unwrap().is_none());
+    set_up(&identity).await;
+    assert!(identity.first_sign_in().await.unwrap().is_none());
+    let old = identity.sign_in(shown.username, password, peer(), NOW).await;
+    assert!(matches!(old, Err(Error::Wrong)), "{old:?}");
+
+    let recorded = |kind| identity.ledger.page_blocking(None, 9, Some(kind)).unwrap().entries;
+    for kind in [EventKind::SchoolCreated, EventKind::PersonCreated] {
+        let entries = recorded(kind);
+        assert_eq!(entries.len(), 1, "{}", kind.name());
+        assert_eq!(entries[0].actor_kind, "console");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_start_that_was_cut_short_is_finished_by_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let identity = open(dir.path());
+    // A district without anybody, as a first start leaves behind that ends at the wrong moment.
+    let set_up = belfry_store::SetUp { district: "Elm".to_owned(), school: "Oak".to_owned() };
+    identity.store.set_up(set_up, NOW).await.unwrap();
+    assert!(identity.first_sign_in().await.unwrap().is_none());
+    identity.set_up("Elm".to_owned(), "Oak".to_owned(), NOW).await.unwrap();
+    let shown = identity.first_sign_in().await.unwrap().unwrap();
+    identity.sign_in(shown.username, &shown.password, peer(), NOW).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn guests_are_slowed_down_and_a_lesson_takes_so_many() {
     let school = School::new().await;
     let place = (school.sign_in("admin").await.who.district, school.school());

@@ -19,7 +19,7 @@ pub use zeroize::Zeroizing;
 pub enum KeyName {
     /// Signs media tokens (HS256).
     Token,
-    /// Derives the CSRF token of each session, and the passwords of the demo school.
+    /// Derives the CSRF token of each session, and passwords that only the console shows.
     Csrf,
     /// Hashes the subjects of the sign-in throttle, so that no address is stored.
     Throttle,
@@ -97,6 +97,14 @@ impl Keys {
 
     pub fn throttle(&self) -> &KeyRing {
         &self.throttle
+    }
+
+    pub fn ring(&self, name: KeyName) -> &KeyRing {
+        match name {
+            KeyName::Token => &self.token,
+            KeyName::Csrf => &self.csrf,
+            KeyName::Throttle => &self.throttle,
+        }
     }
 
     /// The keys that [`Keys::open`] had to make; each belongs in the record.

@@ -1,11 +1,12 @@
 //! A small invented school to try the appliance with.
 
 use belfry_model::{Pii, Role, SchoolId, Timestamp};
-use rusqlite::{Transaction, params};
+use rusqlite::Transaction;
 
 use crate::classes::{Band, EnrolledAs, NewClass, insert_class, insert_enrolment};
 use crate::error::Error;
 use crate::people::{NewPerson, insert_person};
+use crate::schools::{insert_district, insert_school};
 use crate::timetable::{NewSlot, SlotDay, insert_slot};
 use crate::writer::Store;
 
@@ -89,18 +90,8 @@ fn seed(
     password_hashes: Vec<String>,
     now: Timestamp,
 ) -> Result<SchoolId, Error> {
-    let failed = Error::doing("create the demo school");
-    tx.execute(
-        "INSERT INTO district (name, created_at) VALUES ('Cedar Valley School District', ?1)",
-        [now.0],
-    )
-    .map_err(&failed)?;
-    tx.execute(
-        "INSERT INTO school (district_id, name, created_at) VALUES (?1, 'Cedar Valley Middle School', ?2)",
-        params![tx.last_insert_rowid(), now.0],
-    )
-    .map_err(&failed)?;
-    let school = SchoolId(tx.last_insert_rowid());
+    let district = insert_district(tx, "Cedar Valley School District", now)?;
+    let school = insert_school(tx, district, "Cedar Valley Middle School", now)?;
     let mut people = Vec::with_capacity(DEMO_PEOPLE.len());
     for (person, password_hash) in DEMO_PEOPLE.iter().zip(password_hashes) {
         let new = NewPerson {

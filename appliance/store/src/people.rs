@@ -36,6 +36,15 @@ pub struct NewPerson {
     pub disabled: bool,
 }
 
+/// Who administers a new appliance.
+#[derive(Clone, Debug)]
+pub struct FirstAdmin {
+    pub username: Pii<String>,
+    pub name: Pii<String>,
+    /// In PHC string form.
+    pub password_hash: String,
+}
+
 /// What an edit of an account may change.
 #[derive(Clone, Debug)]
 pub struct PersonChange {
@@ -65,6 +74,53 @@ const COLUMNS: &str =
 impl Store {
     pub async fn create_person(&self, new: NewPerson, now: Timestamp) -> Result<PersonId, Error> {
         self.write(move |tx| insert_person(tx, &new, now)).await
+    }
+
+    /// The first administrator, disabled and to choose a password, in the district's first school; as it is
+    /// if a start before this one has made it.
+    pub async fn first_admin(
+        &self,
+        district: DistrictId,
+        new: FirstAdmin,
+        now: Timestamp,
+    ) -> Result<Person, Error> {
+        self.write(move |tx| {
+            let failed = Error::doing("create the first administrator");
+            let found = tx
+                .query_row(
+                    &format!(
+                        "SELECT {COLUMNS} FROM person WHERE district_id = ?1 AND username = ?2"
+                    ),
+                    params![district.0, new.username.reveal()],
+                    person,
+                )
+                .optional()
+                .map_err(&failed)?;
+            if let Some(found) = found {
+                return Ok(found);
+            }
+            let school = tx
+                .query_row(
+                    "SELECT id FROM school WHERE district_id = ?1 ORDER BY id LIMIT 1",
+                    [district.0],
+                    |row| row.get(0).map(SchoolId),
+                )
+                .optional()
+                .map_err(&failed)?
+                .ok_or(Error::NotFound { what: "school" })?;
+            let row = NewPerson {
+                school,
+                username: new.username,
+                name: new.name,
+                role: Role::Admin,
+                password_hash: new.password_hash,
+                must_change: true,
+                disabled: true,
+            };
+            let id = insert_person(tx, &row, now)?;
+            person_in(tx, id)?.ok_or(Error::NotFound { what: "account" })
+        })
+        .await
     }
 
     pub async fn person(&self, id: PersonId) -> Result<Option<Person>, Error> {

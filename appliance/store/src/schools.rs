@@ -1,7 +1,7 @@
 //! Districts and their schools.
 
 use belfry_model::{DistrictId, SchoolId, Timestamp};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use crate::error::Error;
 use crate::writer::Store;
@@ -19,17 +19,29 @@ pub struct School {
     pub name: String,
 }
 
+/// What a new appliance begins with.
+#[derive(Clone, Debug)]
+pub struct SetUp {
+    pub district: String,
+    pub school: String,
+}
+
 impl Store {
-    pub async fn create_district(&self, name: String, now: Timestamp) -> Result<DistrictId, Error> {
+    /// Makes the district and its first school, both or neither.
+    pub async fn set_up(
+        &self,
+        new: SetUp,
+        now: Timestamp,
+    ) -> Result<(DistrictId, SchoolId), Error> {
         self.write(move |tx| {
-            tx.execute(
-                "INSERT INTO district (name, created_at) VALUES (?1, ?2)",
-                params![name, now.0],
-            )
-            .map_err(Error::doing("create a district"))?;
-            Ok(DistrictId(tx.last_insert_rowid()))
+            let district = insert_district(tx, &new.district, now)?;
+            Ok((district, insert_school(tx, district, &new.school, now)?))
         })
         .await
+    }
+
+    pub async fn create_district(&self, name: String, now: Timestamp) -> Result<DistrictId, Error> {
+        self.write(move |tx| insert_district(tx, &name, now)).await
     }
 
     pub async fn create_school(
@@ -38,15 +50,7 @@ impl Store {
         name: String,
         now: Timestamp,
     ) -> Result<SchoolId, Error> {
-        self.write(move |tx| {
-            tx.execute(
-                "INSERT INTO school (district_id, name, created_at) VALUES (?1, ?2, ?3)",
-                params![district.0, name, now.0],
-            )
-            .map_err(Error::doing_with("create a school", "a school"))?;
-            Ok(SchoolId(tx.last_insert_rowid()))
-        })
-        .await
+        self.write(move |tx| insert_school(tx, district, &name, now)).await
     }
 
     /// The district that owns the appliance; `None` before the first set-up.
@@ -105,15 +109,36 @@ impl Store {
     }
 }
 
+pub(crate) fn insert_district(
+    tx: &Transaction<'_>,
+    name: &str,
+    now: Timestamp,
+) -> Result<DistrictId, Error> {
+    tx.execute("INSERT INTO district (name, created_at) VALUES (?1, ?2)", params![name, now.0])
+        .map_err(Error::doing("create a district"))?;
+    Ok(DistrictId(tx.last_insert_rowid()))
+}
+
+pub(crate) fn insert_school(
+    tx: &Transaction<'_>,
+    district: DistrictId,
+    name: &str,
+    now: Timestamp,
+) -> Result<SchoolId, Error> {
+    tx.execute(
+        "INSERT INTO school (district_id, name, created_at) VALUES (?1, ?2, ?3)",
+        params![district.0, name, now.0],
+    )
+    .map_err(Error::doing_with("create a school", "a school"))?;
+    Ok(SchoolId(tx.last_insert_rowid()))
+}
+
 fn school(row: &Row<'_>) -> rusqlite::Result<School> {
     Ok(School { id: SchoolId(row.get(0)?), district: DistrictId(row.get(1)?), name: row.get(2)? })
 }
 
 /// The district of a school, inside a transaction.
-pub(crate) fn district_of(
-    tx: &rusqlite::Transaction<'_>,
-    school: SchoolId,
-) -> Result<DistrictId, Error> {
+pub(crate) fn district_of(tx: &Transaction<'_>, school: SchoolId) -> Result<DistrictId, Error> {
     tx.query_row("SELECT district_id FROM school WHERE id = ?1", [school.0], |row| row.get(0))
         .optional()
         .map_err(Error::doing("read a school"))?
