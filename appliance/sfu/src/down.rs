@@ -10,11 +10,12 @@ use crate::allocate::SETTINGS_DEFAULT;
 use crate::context::Context;
 use crate::egress::{Departure, Egress};
 use crate::layer::Layer;
-use crate::rtp::codec::primary;
+use crate::rtp::codec::{primary, renumber};
 use crate::rtp::header::Outgoing;
-use crate::rtp::munge::{Munger, Numbers};
-use crate::rtp::ring::{Packet, RING_PACKETS_MAX};
+use crate::rtp::munge::{Munger, Numbers, Place};
+use crate::rtp::ring::{Info, Packet, RING_PACKETS_MAX};
 use crate::rtp::rtcp::Writer;
+use crate::rtp::selection::{Caps, Selection, Verdict};
 use crate::rtp::stats::SenderReport;
 use crate::sdp::{CodecKind, Sending};
 
@@ -28,11 +29,14 @@ const RTT_MIN: Duration = Duration::from_millis(10);
 const SEQUENCE_START_MASK: u16 = 0x7FFF;
 /// Sender reports whose echo is awaited.
 const REPORTS_KEPT: usize = 4;
+/// An element of a header extension is not longer (RFC 8285, 4.3).
+const ELEMENT_BYTES_MAX: usize = 255;
 
 /// What a sent packet was made of.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     numbers: Numbers,
+    marker: bool,
     layer: usize,
     source: u64,
     repeats: u8,
@@ -53,6 +57,8 @@ pub(crate) struct Down {
     target: Option<usize>,
     current: Option<usize>,
     clock_hz: u32,
+    /// Of the current layer's frames.
+    selection: Selection,
     munger: Munger,
     /// By outgoing number, modulo its length; empty without retransmission.
     sent: Vec<Option<Sent>>,
@@ -77,6 +83,7 @@ impl Down {
             target: None,
             current: None,
             clock_hz,
+            selection: Selection::begin(Caps::ALL),
             munger: Munger::new(clock_hz, rand::random::<u16>() & SEQUENCE_START_MASK),
             sent: Vec::new(),
             rtx_number: rand::random(),
@@ -118,9 +125,23 @@ impl Down {
         self.current
     }
 
-    /// The layer of which a keyframe is awaited.
-    pub(crate) fn awaited(&self) -> Option<usize> {
-        self.target.filter(|target| self.sending.is_some() && self.current != Some(*target))
+    /// The stream of which a keyframe is awaited, of so many that the track has. A single one may
+    /// be coded in spatial layers, and a higher one of those begins with a keyframe, too.
+    pub(crate) fn awaited(&self, streams: usize) -> Option<usize> {
+        let target = self.target.filter(|_| self.sending.is_some())?;
+        let (stream, spatial) = if streams == 1 { (0, target) } else { (target, 0) };
+        let there = self.current == Some(stream);
+        (!there || usize::from(self.selection.caps().spatial) < spatial).then_some(stream)
+    }
+
+    /// How much of the frames of a stream is wanted.
+    fn caps(&self, stream: usize, layers: &[Layer]) -> Caps {
+        let temporal = layers.get(stream).map_or(0, |layer| layer.temporal_max(self.settings.fps));
+        let spatial = match (layers.len(), self.target) {
+            (1, Some(target)) => target as u8,
+            _ => Caps::ALL.spatial,
+        };
+        Caps { spatial, temporal }
     }
 
     /// Hands on a packet of `layer`, if that is the one that is sent.
@@ -133,23 +154,35 @@ impl Down {
         context: &mut Context<'_>,
     ) {
         if self.current == Some(layer) {
-            self.send(layer, packet, egress, context);
-        } else if self.awaited() == Some(layer) && packet.info.peek.is_entry() {
+            self.send(layer, packet, layers, egress, context);
+        } else if self.awaited(layers.len()) == Some(layer) && packet.info.peek.is_entry() {
             self.munger.switch(layer, &packet.info, self.same_time(layer, layers));
+            self.selection = Selection::begin(self.caps(layer, layers));
             self.current = Some(layer);
-            self.send(layer, packet, egress, context);
+            self.send(layer, packet, layers, egress, context);
             // A keyframe whose first packet had to be repeated: the others are here already.
             let ring = layers.get(layer).map(|layer| &layer.ring);
             for later in ring.into_iter().flat_map(|ring| ring.after(packet.info.sequence)) {
-                self.send(layer, &later, egress, context);
+                self.send(layer, &later, layers, egress, context);
             }
         }
     }
 
     /// A number of `layer` without media.
-    pub(crate) fn skip(&mut self, layer: usize, sequence: u64) {
-        if self.current == Some(layer) {
-            self.munger.skip(layer, sequence);
+    pub(crate) fn skip(
+        &mut self,
+        layer: usize,
+        sequence: u64,
+        egress: &mut Egress,
+        context: &mut Context<'_>,
+    ) {
+        if self.current != Some(layer) {
+            return;
+        }
+        match self.munger.place(layer, sequence) {
+            Place::New => self.munger.skip(layer, sequence, false),
+            Place::Late(_) => self.fill(layer, sequence, egress, context),
+            Place::Gone => {}
         }
     }
 
@@ -157,20 +190,80 @@ impl Down {
         &mut self,
         layer: usize,
         packet: &Packet<'_>,
+        layers: &[Layer],
         egress: &mut Egress,
         context: &mut Context<'_>,
     ) {
+        let Info { sequence, timestamp, peek, codec, marker, .. } = packet.info;
+        let caps = match self.munger.place(layer, sequence) {
+            Place::Gone => return,
+            Place::Late(caps) if caps.take(&peek) => caps,
+            Place::Late(_) => return self.fill(layer, sequence, egress, context),
+            Place::New => {
+                match self.selection.judge(&peek, timestamp, self.caps(layer, layers)) {
+                    Verdict::Send(caps) => caps,
+                    Verdict::Drop { first } => {
+                        // A receiver of VP8 takes a picture id that is left out for a loss.
+                        let picture = first && codec == CodecKind::Vp8;
+                        return self.munger.skip(layer, sequence, picture);
+                    }
+                }
+            }
+        };
+        self.munger.select(sequence, caps);
         let Some(numbers) = self.munger.map(layer, &packet.info) else { return };
-        let Some(departure) = self.departure(packet, &numbers, false) else { return };
+        // The picture ends with the highest spatial layer that is sent of it.
+        let top = layers.get(layer).map_or(0, Layer::spatial_top);
+        let marker = marker || (peek.end && peek.spatial == caps.spatial && caps.spatial < top);
+        let sent = Sent { numbers, marker, layer, source: sequence, repeats: 0, repeated: None };
+        let mut descriptor = [0; ELEMENT_BYTES_MAX];
+        let packet = renumbered(packet, numbers.frame, &mut descriptor);
+        let Some(departure) = self.departure(&packet, &sent, false) else { return };
         let len = departure.payload.len() as u32;
         if !egress.send(&departure, context) {
             return;
         }
         self.packets = self.packets.wrapping_add(1);
         self.bytes = self.bytes.wrapping_add(len);
-        let source = packet.info.sequence;
         if let Some(slot) = slot(&mut self.sent, numbers.sequence as u16) {
-            *slot = Some(Sent { numbers, layer, source, repeats: 0, repeated: None });
+            *slot = Some(sent);
+        }
+    }
+
+    /// Sends a packet without media for a number that was kept for what then was none of the
+    /// subscriber's: it would ask for it, and wait.
+    fn fill(
+        &mut self,
+        layer: usize,
+        sequence: u64,
+        egress: &mut Egress,
+        context: &mut Context<'_>,
+    ) {
+        let Some(codec) = self.sending.as_ref().and_then(|sending| sending.codecs.first()) else {
+            return;
+        };
+        let payload_type = codec.pt;
+        let Some(numbers) = self.munger.gap(layer, sequence) else { return };
+        let Some(sending) = self.sending.as_ref() else { return };
+        let departure = Departure {
+            header: Outgoing {
+                marker: false,
+                payload_type,
+                sequence: numbers.sequence as u16,
+                timestamp: numbers.timestamp,
+                ssrc: self.ssrc,
+            },
+            extensions: &sending.extensions,
+            mid: if self.confirmed { "" } else { &sending.mid },
+            descriptor: &[],
+            level: None,
+            orientation: None,
+            original: None,
+            payload: &[],
+            numbering: None,
+        };
+        if egress.send(&departure, context) {
+            self.packets = self.packets.wrapping_add(1);
         }
     }
 
@@ -178,9 +271,10 @@ impl Down {
     fn departure<'a>(
         &'a self,
         packet: &Packet<'a>,
-        numbers: &Numbers,
+        sent: &Sent,
         repeated: bool,
     ) -> Option<Departure<'a>> {
+        let numbers = &sent.numbers;
         let sending = self.sending.as_ref()?;
         let (codec, payload) = match sending.codec(packet.info.codec) {
             Some(codec) => (codec, packet.payload),
@@ -196,7 +290,7 @@ impl Down {
         };
         Some(Departure {
             header: Outgoing {
-                marker: packet.info.marker,
+                marker: sent.marker,
                 payload_type,
                 sequence,
                 timestamp: numbers.timestamp,
@@ -209,7 +303,11 @@ impl Down {
             orientation: packet.info.orientation,
             original: repeated.then_some(numbers.sequence as u16),
             payload,
-            vp8: packet.info.peek.vp8.map(|vp8| (vp8, numbers.picture_id, numbers.tl0)),
+            numbering: packet
+                .info
+                .peek
+                .numbering
+                .map(|numbering| (numbering, numbers.picture_id, numbers.tl0)),
         })
     }
 
@@ -235,7 +333,10 @@ impl Down {
             sent.repeated = Some(now);
             let sent = *sent;
             let stored = layers.get(sent.layer).and_then(|layer| layer.ring.get(sent.source));
-            let departure = stored.and_then(|packet| self.departure(&packet, &sent.numbers, true));
+            let mut descriptor = [0; ELEMENT_BYTES_MAX];
+            let stored =
+                stored.map(|packet| renumbered(&packet, sent.numbers.frame, &mut descriptor));
+            let departure = stored.and_then(|packet| self.departure(&packet, &sent, true));
             if departure.is_some_and(|departure| egress.send(&departure, context)) {
                 self.rtx_number = self.rtx_number.wrapping_add(1);
                 context.shared.counters.retransmitted += 1;
@@ -283,6 +384,19 @@ impl Down {
         let delay = Duration::from_secs_f64(f64::from(delay) / 65_536.0);
         now.duration_since(*left).checked_sub(delay)
     }
+}
+
+/// The packet with its descriptor under another frame number. Only AV1 is sent with one: the other
+/// codecs say in their payloads what a receiver has to know, and numbers there are rewritten.
+fn renumbered<'a>(packet: &Packet<'a>, frame: u16, place: &'a mut [u8]) -> Packet<'a> {
+    let descriptor = match packet.info.codec {
+        CodecKind::Av1 => packet.descriptor,
+        _ => &[],
+    };
+    let Some(place) = place.get_mut(..descriptor.len()) else { return *packet };
+    place.copy_from_slice(descriptor);
+    renumber(place, frame);
+    Packet { descriptor: place, ..*packet }
 }
 
 fn slot(sent: &mut [Option<Sent>], number: u16) -> Option<&mut Option<Sent>> {

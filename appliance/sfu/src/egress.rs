@@ -4,7 +4,7 @@
 use crate::connection::Connection;
 use crate::context::Context;
 use crate::estimate::Estimate;
-use crate::rtp::codec::{Vp8, rewrite_vp8};
+use crate::rtp::codec::Numbering;
 use crate::rtp::header::{Outgoing, header_bytes, write_header};
 use crate::sdp::{Extension, Extensions};
 
@@ -27,8 +27,8 @@ pub(crate) struct Departure<'a> {
     /// The original's sequence number, of a retransmission (RFC 4588, 4).
     pub(crate) original: Option<u16>,
     pub(crate) payload: &'a [u8],
-    /// New numbers for a VP8 descriptor: picture id and TL0PICIDX.
-    pub(crate) vp8: Option<(Vp8, u16, u8)>,
+    /// New numbers for a VP8 or VP9 descriptor: picture id and TL0PICIDX.
+    pub(crate) numbering: Option<(Numbering, u16, u8)>,
 }
 
 impl Departure<'_> {
@@ -42,8 +42,8 @@ impl Departure<'_> {
         }
         let Some(payload) = packet.get_mut(at..at + self.payload.len()) else { return };
         payload.copy_from_slice(self.payload);
-        if let Some((vp8, picture_id, tl0)) = &self.vp8 {
-            rewrite_vp8(payload, vp8, *picture_id, *tl0);
+        if let Some((numbering, picture_id, tl0)) = &self.numbering {
+            numbering.write(payload, *picture_id, *tl0);
         }
     }
 }

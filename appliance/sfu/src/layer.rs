@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::rtp::codec::{Peek, peek};
+use crate::rtp::codec::{Peek, Structure, TEMPORAL_MAX, peek};
 use crate::rtp::header::Header;
 use crate::rtp::nack::Nack;
 use crate::rtp::ring::{Info, Packet, Ring};
@@ -17,6 +17,13 @@ use crate::sdp::{CodecKind, Extension, Extensions};
 const SILENT: Duration = Duration::from_millis(1_500);
 /// The rate is measured over this long.
 const RATE_WINDOW: Duration = Duration::from_millis(500);
+/// Frames are counted over this long.
+const CADENCE_WINDOW: Duration = Duration::from_secs(1);
+/// Spatial layers of one stream that are told apart; higher ones count as the last.
+const SPATIAL_MAX: usize = 3;
+/// A frame rate counts as what was asked for if it is not more than this part of it: cameras say 30
+/// and send 31.
+const FPS_PERCENT: u32 = 115;
 
 #[derive(Debug, Default)]
 pub(crate) struct Layer {
@@ -29,8 +36,26 @@ pub(crate) struct Layer {
     pub(crate) stats: Stats,
     pub(crate) keyframe: Throttle,
     extender: Extender,
+    /// By spatial layer.
+    coded: [Coded; SPATIAL_MAX],
+    cadence: Cadence,
+    /// Of the dependency descriptors.
+    structure: Option<Box<Structure>>,
+    /// H.264 whose parameter sets come in band: nobody can begin without.
+    has_parameters: bool,
+}
+
+/// What arrives of one spatial layer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Coded {
     last: Option<Instant>,
     rate: Rate,
+}
+
+impl Coded {
+    fn is_live(&self, now: Instant) -> bool {
+        self.last.is_some_and(|last| now.duration_since(last) < SILENT)
+    }
 }
 
 /// What became of a packet.
@@ -86,9 +111,7 @@ impl Layer {
             return Accepted::Padding(sequence);
         }
         let descriptor = incoming.extension(Extension::DependencyDescriptor).unwrap_or_default();
-        let Some(peek) = peek(incoming.codec, incoming.payload, descriptor) else {
-            return Accepted::Dropped;
-        };
+        let Some(peek) = self.peek(incoming, descriptor) else { return Accepted::Dropped };
         let info = info(incoming, sequence, peek, now);
         let packet = Packet { info, descriptor, payload: incoming.payload };
         if !self.ring.insert(&packet, pool) {
@@ -96,6 +119,15 @@ impl Layer {
         }
         self.count(&packet, incoming.codec.clock_rate(), now);
         Accepted::Media(packet)
+    }
+
+    fn peek(&mut self, incoming: &Incoming<'_>, descriptor: &[u8]) -> Option<Peek> {
+        let mut peek = peek(incoming.codec, incoming.payload, descriptor, &mut self.structure)?;
+        if incoming.codec == CodecKind::H264 {
+            self.has_parameters |= peek.parameters;
+            peek.keyframe &= peek.parameters || !self.has_parameters;
+        }
+        Some(peek)
     }
 
     fn note(&mut self, sequence: u64, now: Instant) {
@@ -108,8 +140,11 @@ impl Layer {
         let Info { sequence, timestamp, peek, .. } = packet.info;
         self.note(sequence, now);
         self.stats.arrived(sequence, timestamp, clock_hz, now);
-        self.rate.arrived(packet.payload.len(), now);
-        self.last = Some(now);
+        if let Some(coded) = self.coded.get_mut(usize::from(peek.spatial).min(SPATIAL_MAX - 1)) {
+            coded.rate.arrived(packet.payload.len(), now);
+            coded.last = Some(now);
+        }
+        self.cadence.arrived(timestamp, peek.temporal, now);
         if peek.is_entry() {
             self.keyframe.satisfied();
         }
@@ -124,12 +159,32 @@ impl Layer {
 
     /// Packets arrive.
     pub(crate) fn is_live(&self, now: Instant) -> bool {
-        self.last.is_some_and(|last| now.duration_since(last) < SILENT)
+        self.coded.iter().any(|coded| coded.is_live(now))
+    }
+
+    /// Packets of a spatial layer arrive.
+    pub(crate) fn is_coded(&self, spatial: usize, now: Instant) -> bool {
+        self.coded.get(spatial).is_some_and(|coded| coded.is_live(now))
+    }
+
+    /// The highest spatial layer that ever arrived.
+    pub(crate) fn spatial_top(&self) -> u8 {
+        self.coded.iter().rposition(|coded| coded.last.is_some()).unwrap_or(0) as u8
     }
 
     /// Bits per second of payload.
     pub(crate) fn rate_bps(&self) -> u64 {
-        self.rate.bps
+        self.rate_up_to_bps(SPATIAL_MAX - 1)
+    }
+
+    /// Bits per second of payload up to a spatial layer.
+    pub(crate) fn rate_up_to_bps(&self, spatial: usize) -> u64 {
+        self.coded.iter().take(spatial + 1).map(|coded| coded.rate.bps).sum()
+    }
+
+    /// The highest temporal layer that keeps to a frame rate; 0: no limit.
+    pub(crate) fn temporal_max(&self, fps: u32) -> u8 {
+        self.cadence.temporal_max(fps)
     }
 }
 
@@ -164,5 +219,67 @@ impl Rate {
             (self.since, self.bytes) = (Some(now), 0);
         }
         self.bytes += bytes;
+    }
+}
+
+/// Frames per second by temporal layer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cadence {
+    since: Option<Instant>,
+    timestamp: Option<u32>,
+    counts: [u32; TEMPORAL_MAX as usize + 1],
+    /// Of the layer and all below it, in hundredths; 0 before the first measurement.
+    rates: [u32; TEMPORAL_MAX as usize + 1],
+}
+
+impl Cadence {
+    fn arrived(&mut self, timestamp: u32, temporal: u8, now: Instant) {
+        let since = *self.since.get_or_insert(now);
+        let elapsed = now.duration_since(since);
+        if elapsed >= CADENCE_WINDOW {
+            let mut sum = 0.0;
+            for (rate, count) in self.rates.iter_mut().zip(&mut self.counts) {
+                sum += f64::from(std::mem::take(count)) * 100.0 / elapsed.as_secs_f64();
+                *rate = sum as u32;
+            }
+            self.since = Some(now);
+        }
+        if self.timestamp.replace(timestamp) != Some(timestamp)
+            && let Some(count) = self.counts.get_mut(usize::from(temporal))
+        {
+            *count += 1;
+        }
+    }
+
+    fn temporal_max(&self, fps: u32) -> u8 {
+        if fps == 0 {
+            return TEMPORAL_MAX;
+        }
+        let fits = |rate: &u32| *rate <= fps.saturating_mul(FPS_PERCENT);
+        self.rates.iter().rposition(fits).unwrap_or(0) as u8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::Cadence;
+    use crate::rtp::codec::TEMPORAL_MAX;
+
+    #[test]
+    fn a_frame_rate_is_kept_by_the_temporal_layers_that_arrive() {
+        let (mut cadence, start) = (Cadence::default(), Instant::now());
+        assert_eq!(cadence.temporal_max(7), TEMPORAL_MAX, "nothing is measured yet");
+        for frame in 0..90_u32 {
+            let temporal = [0, 2, 1, 2][frame as usize % 4];
+            let now = start + Duration::from_micros(33_333) * frame;
+            // Three packets of a frame are one frame.
+            (0..3).for_each(|_| cadence.arrived(frame * 3_000, temporal, now));
+        }
+        let of = |fps| cadence.temporal_max(fps);
+        assert_eq!([of(0), of(60), of(30)], [TEMPORAL_MAX; 3]);
+        assert_eq!([of(29), of(20), of(15)], [TEMPORAL_MAX, 1, 1]);
+        assert_eq!([of(14), of(8), of(7), of(1)], [1, 0, 0, 0]);
     }
 }

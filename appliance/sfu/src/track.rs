@@ -43,6 +43,8 @@ impl Track {
         layers: usize,
     ) -> Self {
         let repairs = codecs.iter().any(|codec| codec.feedback.nack);
+        // A single stream with several announced layers is one that is coded in layers.
+        let coded = if layers == 1 { publication.layers.len().max(1) } else { layers };
         Self {
             publication,
             owner,
@@ -52,7 +54,7 @@ impl Track {
             downs: Vec::new(),
             heard: Heard::default(),
             started: false,
-            wanted: Wanted::new(layers),
+            wanted: Wanted::new(coded),
         }
     }
 
@@ -97,7 +99,10 @@ impl Track {
                 }
             }
             Accepted::Padding(sequence) => {
-                self.downs.iter_mut().for_each(|down| down.skip(layer_index, sequence));
+                for down in &mut self.downs {
+                    let Some(subscriber) = participants.get_mut(down.participant) else { continue };
+                    down.skip(layer_index, sequence, &mut subscriber.egress, context);
+                }
                 return false;
             }
             Accepted::Media(_) => {}
@@ -131,7 +136,8 @@ impl Track {
             return;
         }
         for down in &self.downs {
-            if let Some(layer) = down.awaited().and_then(|awaited| self.layers.get_mut(awaited)) {
+            let awaited = down.awaited(self.layers.len());
+            if let Some(layer) = awaited.and_then(|awaited| self.layers.get_mut(awaited)) {
                 layer.keyframe.want();
             }
         }
@@ -169,7 +175,14 @@ impl Track {
     /// The index of the best layer that is of use to a subscriber.
     pub(crate) fn layer_max(&self, down: &Down) -> Option<usize> {
         let best = layer_max(&self.publication.layers, &down.settings)?;
-        Some(best.min(self.layers.len().saturating_sub(1)))
+        match self.layers.as_slice() {
+            // One stream, perhaps coded in spatial layers: what was not announced is not held back.
+            [stream] if self.publication.layers.len() < 2 => {
+                Some(best.max(stream.spatial_top().into()))
+            }
+            [_] => Some(best),
+            layers => Some(best.min(layers.len().saturating_sub(1))),
+        }
     }
 
     pub(crate) fn rank(&self, speaks: bool) -> Rank {
@@ -181,14 +194,20 @@ impl Track {
         }
     }
 
-    /// Bits per second of the layers that arrive, by index.
+    /// Bits per second of the layers that arrive, by index; of one stream that is coded in spatial
+    /// layers, what each takes together with those below.
     pub(crate) fn rates(&self, now: Instant) -> [Option<u64>; 3] {
         let mut rates = [None; 3];
-        for ((rate, layer), index) in rates.iter_mut().zip(&self.layers).zip(0..) {
+        for (index, rate) in rates.iter_mut().enumerate() {
+            let (live, measured) = match self.layers.as_slice() {
+                [stream] => (stream.is_coded(index, now), stream.rate_up_to_bps(index)),
+                layers => layers
+                    .get(index)
+                    .map_or((false, 0), |layer| (layer.is_live(now), layer.rate_bps())),
+            };
             let announced = self.publication.layers.get(index).map_or(0, |layer| layer.bitrate_bps);
-            let measured = layer.rate_bps();
             let known = if measured == 0 { u64::from(announced) } else { measured };
-            *rate = layer.is_live(now).then_some(known);
+            *rate = live.then_some(known);
         }
         rates
     }
@@ -202,14 +221,19 @@ impl Track {
         let count = self.wanted.update(layers.max().unwrap_or(0), now)?;
         let mut qualities = [false; 3];
         for (index, layer) in self.publication.layers.iter().enumerate() {
-            // A single stream with several announced layers is one that is coded in layers.
-            let wanted = if self.layers.len() > 1 { index < count } else { count > 0 };
             if let Some(slot) = qualities.get_mut(layer.quality as usize) {
-                *slot |= wanted;
+                *slot |= index < count;
             }
         }
         if self.publication.layers.is_empty() {
             qualities[Quality::High as usize] = count > 0;
+        }
+        // A client that sends one layer of high quality may know it by any name below that, too.
+        let announced = |quality: usize| {
+            self.publication.layers.iter().any(|layer| layer.quality as usize == quality)
+        };
+        for lower in (0..Quality::High as usize).rev().filter(|quality| !announced(*quality)) {
+            qualities[lower] |= qualities[lower + 1];
         }
         Some(qualities)
     }

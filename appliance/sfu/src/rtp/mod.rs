@@ -6,6 +6,7 @@ pub(crate) mod munge;
 pub(crate) mod nack;
 pub(crate) mod ring;
 pub(crate) mod rtcp;
+pub(crate) mod selection;
 pub(crate) mod sequence;
 pub(crate) mod slab;
 pub(crate) mod stats;

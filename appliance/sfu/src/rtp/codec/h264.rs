@@ -16,30 +16,40 @@ pub(crate) static H264: Parser<Peek, Cut> =
 
 fn parse(bytes: &[u8]) -> Result<Peek, Cut> {
     let unit = bytes.first().ok_or(Cut)? & 0x1F;
-    let (keyframe, start) = match unit {
-        // A keyframe begins with its parameter sets: an IDR alone is no entry unless nothing
-        // precedes it, which `start` of a lone IDR stands for.
-        SPS | IDR => (true, true),
-        STAP_A => (aggregate_has_key(bytes), true),
+    let (contents, start) = match unit {
+        STAP_A => (aggregated(bytes), true),
         FU_A => {
             let head = bytes.get(1).ok_or(Cut)?;
-            (head & 0x1F == IDR, head & 0x80 != 0)
+            (Contents::default().with(head & 0x1F), head & 0x80 != 0)
         }
-        _ => (false, unit <= 23),
+        unit => (Contents::default().with(unit), unit <= 23),
     };
-    Ok(Peek { keyframe, start, vp8: None })
+    let Contents { refresh, parameters } = contents;
+    Ok(Peek { keyframe: refresh || parameters, start, parameters, ..Peek::default() })
 }
 
-fn aggregate_has_key(bytes: &[u8]) -> bool {
+/// The units of a packet that matter to one who begins.
+#[derive(Clone, Copy, Debug, Default)]
+struct Contents {
+    refresh: bool,
+    parameters: bool,
+}
+
+impl Contents {
+    fn with(self, unit: u8) -> Self {
+        Self { refresh: self.refresh || unit == IDR, parameters: self.parameters || unit == SPS }
+    }
+}
+
+fn aggregated(bytes: &[u8]) -> Contents {
+    let mut contents = Contents::default();
     let mut rest = bytes.get(1..).unwrap_or_default();
     while let [high, low, unit @ ..] = rest {
-        let Some(first) = unit.first() else { return false };
-        if matches!(first & 0x1F, IDR | SPS) {
-            return true;
-        }
+        let Some(first) = unit.first() else { break };
+        contents = contents.with(first & 0x1F);
         rest = unit.get(usize::from(u16::from_be_bytes([*high, *low]))..).unwrap_or_default();
     }
-    false
+    contents
 }
 
 #[cfg(test)]
@@ -57,5 +67,15 @@ mod tests {
             assert!(!parse(other).expect("sound").is_entry(), "{other:x?}");
         }
         assert!(parse(&[]).is_err());
+    }
+
+    #[test]
+    fn parameter_sets_are_told_from_refreshes_without_them() {
+        assert!(parse(&[0x67, 0x42]).expect("sound").parameters);
+        assert!(parse(&[0x78, 0, 1, 6, 0, 2, 0x67, 1]).expect("sound").parameters);
+        assert!(!parse(&[0x65, 1]).expect("sound").parameters);
+        assert!(!parse(&[0x7C, 0x85, 1]).expect("sound").parameters);
+        // A stream that is cut short inside an aggregate is no reason to stop.
+        assert!(!parse(&[0x78, 0, 9, 0x65]).expect("sound").parameters);
     }
 }
