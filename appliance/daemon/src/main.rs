@@ -6,6 +6,7 @@ mod args;
 mod certificates;
 mod console;
 mod https;
+mod lessons;
 mod media;
 mod names;
 mod open;

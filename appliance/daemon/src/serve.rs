@@ -25,7 +25,7 @@ use tracing_subscriber::EnvFilter;
 use crate::args::Serve;
 use crate::certificates::Shown;
 use crate::open::Kept;
-use crate::{console, https, media, names, open, ready};
+use crate::{console, https, lessons, media, names, open, ready};
 
 /// The name of the key that signs media tokens (`iss`).
 const TOKEN_ISSUER: &str = "belfry";
@@ -51,8 +51,8 @@ async fn serve(args: &Serve) -> Result<()> {
     let listener = TcpListener::bind(address).await.map_err(|error| taken(address, error))?;
     let link = media::start(&kept.settings, &names::addresses(&kept.settings)?).await?;
     let sessions = sessions(&kept, &link)?;
-    let lessons = sessions.restore().await.context("cannot bring back the lessons")?;
-    tracing::info!(lessons, "started");
+    let restored = sessions.restore().await.context("cannot bring back the lessons")?;
+    tracing::info!(lessons = restored, "started");
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(link.run(sessions.clone(), stop.clone()));
     tokio::spawn(Arc::clone(&certificates).keep_fresh());
@@ -101,13 +101,17 @@ fn sessions(kept: &Kept, link: &media::Link) -> Result<Sessions> {
     let address = addresses.iter().find(usable).copied().unwrap_or(Ipv4Addr::LOCALHOST.into());
     let urls = vec![format!("stun:{address}:{port}")];
     let stun = IceServer { urls, username: String::new(), credential: String::new() };
-    Ok(Sessions::new(Config::new(
-        kept.store.clone(),
-        kept.ledger.clone(),
-        signer(kept),
-        IceServers::new(vec![stun]),
-        link.commands.clone(),
-    )))
+    Ok(Sessions::new(Config {
+        policy: lessons::policy(kept.current.subscribe()),
+        ended: Some(lessons::end_guests(kept.identity.clone())),
+        ..Config::new(
+            kept.store.clone(),
+            kept.ledger.clone(),
+            signer(kept),
+            IceServers::new(vec![stun]),
+            link.commands.clone(),
+        )
+    }))
 }
 
 fn signer(kept: &Kept) -> Signer {

@@ -150,12 +150,17 @@ impl Store {
         .await
     }
 
-    /// Removes sessions past their absolute end, and throttle rows last touched before `stale`.
+    /// Removes sessions past their absolute end, those of guests whose lesson has ended, and throttle
+    /// rows last touched before `stale`.
     pub async fn sweep_sessions(&self, now: Timestamp, stale: Timestamp) -> Result<u64, Error> {
         self.write(move |tx| {
             let failed = Error::doing("sweep the sessions");
             let ended = tx
-                .execute("DELETE FROM session WHERE expires_at <= ?1", [now.0])
+                .execute(
+                    "DELETE FROM session WHERE expires_at <= ?1 OR lesson_id IN
+                        (SELECT id FROM lesson WHERE ended_at IS NOT NULL)",
+                    [now.0],
+                )
                 .map_err(&failed)?;
             tx.execute(
                 "DELETE FROM throttle WHERE last_failed_at < ?1 AND blocked_until < ?2",
@@ -290,6 +295,45 @@ mod tests {
 
     use super::{Holder, SessionRow};
     use crate::schools::tests::{NOW, one_school};
+
+    #[tokio::test]
+    async fn the_sweep_takes_the_guests_of_lessons_that_have_ended() {
+        let (_dir, store, school) = one_school().await;
+        let teacher = crate::people::tests::somebody(school, "lee", belfry_model::Role::Teacher);
+        let new = crate::NewLesson {
+            school,
+            class: None,
+            name: "Open day".to_owned(),
+            band: crate::Band::K5,
+            started_by: store.create_person(teacher, NOW).await.unwrap(),
+            guest_code: Pii::new("code".to_owned()),
+        };
+        let lesson = store.start_lesson(new, NOW).await.unwrap().0;
+        let guest = SessionRow {
+            token_hash: [1; 32],
+            holder: Holder::Guest {
+                lesson: lesson.id,
+                identity: Identity::new("g1"),
+                name: Pii::new("Joe".to_owned()),
+            },
+            district: lesson.district,
+            school,
+            created_at: NOW,
+            seen_at: NOW,
+            expires_at: NOW.plus_ms(60_000),
+            stepped_up_at: None,
+        };
+        let create = |token: u8| {
+            let session = SessionRow { token_hash: [token; 32], ..guest.clone() };
+            store.create_guest_session(lesson.id, session, 2)
+        };
+        assert!(create(1).await.unwrap() && create(2).await.unwrap());
+        assert!(!create(3).await.unwrap(), "two is the limit");
+        assert_eq!(store.sweep_sessions(NOW, NOW).await.unwrap(), 0);
+        let ended = crate::LessonChanges { ended: true, ..Default::default() };
+        store.keep_lesson(lesson.id, ended, NOW).await.unwrap();
+        assert_eq!(store.sweep_sessions(NOW, NOW).await.unwrap(), 2);
+    }
 
     #[tokio::test]
     async fn a_guest_has_a_session_without_an_account() {
