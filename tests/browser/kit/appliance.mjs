@@ -15,13 +15,13 @@ const HTTPS_PORT = 443;
 const MEDIA_PORT = 3478;
 
 export class Appliance {
-  /** `binary`: the built `belfry`; `extra`: further arguments of `serve`. */
-  static async start({ binary = process.env.BELFRY_BINARY, extra = [] } = {}) {
+  /** `binary`: the built `belfry`; `extra`: further arguments of `serve`; `school`: the network that it is in. */
+  static async start({ binary = process.env.BELFRY_BINARY, extra = [], school } = {}) {
     const appliance = new Appliance();
     appliance.binary = binary;
     appliance.extra = extra;
     appliance.data = mkdtempSync(join(tmpdir(), "belfry-test-"));
-    appliance.school = School.create();
+    appliance.school = school ?? School.create();
     try {
       await appliance.launch();
     } catch (error) {

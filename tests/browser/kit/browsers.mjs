@@ -27,13 +27,13 @@ export function trust(folder, certificate) {
   execFileSync("certutil", ["-A", "-d", `sql:${folder}`, "-t", "C,,", "-n", "belfry", "-i", certificate]);
 }
 
-/** Chromium; each person is a context of its own. */
-export async function startChromium(certificate) {
+/** Chromium; each person is a context of its own. `executable` may be a program that starts it elsewhere. */
+export async function startChromium(certificate, { executable = "/usr/bin/chromium", flags = [] } = {}) {
   const home = mkdtempSync(join(tmpdir(), "belfry-chromium-"));
   trust(join(home, ".pki", "nssdb"), certificate);
   const browser = await chromium.launch({
-    executablePath: "/usr/bin/chromium",
-    args: CHROMIUM_FLAGS,
+    executablePath: executable,
+    args: [...CHROMIUM_FLAGS, ...flags],
     env: { ...process.env, HOME: home, XDG_CONFIG_HOME: join(home, "config") },
   });
   return {
@@ -73,14 +73,15 @@ const FIREFOX_PREFERENCES = {
   "toolkit.telemetry.reportingpolicy.firstRun": false,
 };
 
-/** Firefox; its pages belong to one person. */
-export async function startFirefox(certificate) {
+/** Firefox; its pages belong to one person. `port`: where its debugger listens, if it may not choose. */
+export async function startFirefox(certificate, { executable = "/usr/bin/firefox-esr", port } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "belfry-firefox-"));
   const profile = join(folder, "profile");
   trust(profile, certificate);
   const browser = await puppeteer.launch({
     browser: "firefox",
-    executablePath: "/usr/bin/firefox-esr",
+    executablePath: executable,
+    debuggingPort: port,
     userDataDir: profile,
     headless: true,
     protocol: "webDriverBiDi",
