@@ -41,6 +41,10 @@ pub(crate) fn queue() -> (Queue, Queued) {
 impl Queue {
     /// Never waits. What does not fit is lost, and [`Queue::is_overrun`] says so from then on.
     pub(crate) fn push(&self, event: &Event) {
+        if let Event::Downlink { participant, downlink } = event {
+            let (estimate_bps, sent_bps) = (downlink.estimate_bps, downlink.sent_bps);
+            tracing::debug!(target: "belfry_media::downlink", %participant, estimate_bps, sent_bps);
+        }
         let frame = encode(event);
         let length = frame.len();
         let waiting = self.state.bytes.fetch_add(length, Ordering::Relaxed);
