@@ -184,7 +184,7 @@ pub struct Downlink {
 }
 
 /// How media comes through to this machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Path {
     Udp,
     IceTcp,

@@ -28,6 +28,7 @@ pub(crate) struct Owner {
 pub(crate) struct Shared {
     pub(crate) shard: u8,
     pub(crate) candidates: Vec<SocketAddr>,
+    pub(crate) tcp_candidates: Vec<SocketAddr>,
     pub(crate) certificate: Arc<Certificate>,
     pub(crate) fingerprint: [u8; 32],
     pub(crate) owners: Slab<Owner>,
@@ -72,6 +73,7 @@ impl Shared {
             pwd: connection.pwd(),
             fingerprint: &self.fingerprint,
             candidates: &self.candidates,
+            tcp_candidates: &self.tcp_candidates,
         }
     }
 }

@@ -3,7 +3,9 @@
 //!
 //! **Invariant:** a packet costs no allocation once the arena has grown to its working size.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+
+use belfry_media_api::Path;
 
 /// The largest datagram that is ever sent: an Ethernet frame's worth of UDP payload.
 pub const DATAGRAM_BYTES_MAX: usize = 1_500;
@@ -14,6 +16,10 @@ pub const DATAGRAM_BYTES_MAX: usize = 1_500;
 pub enum Destination {
     /// `local` is the index of the listening address in `Configure::listen`.
     Udp { local: u16, remote: SocketAddr },
+    /// Something carries the datagram that is not a media socket: an ICE-TCP stream, or an
+    /// allocation at the relay. `local` is the number of the address of ours that the client sends
+    /// to, `remote` the one that stands for the client, `client` the client's own.
+    Via { carrier: u32, local: u16, path: Path, client: IpAddr, remote: SocketAddr },
 }
 
 impl Destination {
@@ -24,7 +30,15 @@ impl Destination {
     /// The address of the other end.
     pub fn remote(self) -> SocketAddr {
         match self {
-            Self::Udp { remote, .. } => remote,
+            Self::Udp { remote, .. } | Self::Via { remote, .. } => remote,
+        }
+    }
+
+    /// How the datagram travels, and the client's own address.
+    pub fn path(self) -> (Path, IpAddr) {
+        match self {
+            Self::Udp { remote, .. } => (Path::Udp, remote.ip().to_canonical()),
+            Self::Via { path, client, .. } => (path, client.to_canonical()),
         }
     }
 }

@@ -29,6 +29,8 @@ pub struct SfuConfig {
     pub shard: u8,
     /// Addresses for candidates, best first.
     pub candidates: Vec<SocketAddr>,
+    /// Those for passive candidates over TCP (RFC 6544).
+    pub tcp_candidates: Vec<SocketAddr>,
     /// The same for all shards of a process.
     pub certificate: Arc<Certificate>,
 }
@@ -59,6 +61,7 @@ impl Sfu {
             shared: Shared {
                 shard: config.shard,
                 candidates: config.candidates,
+                tcp_candidates: config.tcp_candidates,
                 certificate: config.certificate,
                 fingerprint,
                 owners: Slab::new(),
@@ -88,7 +91,17 @@ impl Sfu {
         now: Instant,
         outbox: &mut Outbox,
     ) {
-        let from = Destination::udp(local, source);
+        self.receive_from(Destination::udp(local, source), datagram, now, outbox);
+    }
+
+    /// Takes a datagram from anywhere.
+    pub fn receive_from(
+        &mut self,
+        from: Destination,
+        datagram: &mut [u8],
+        now: Instant,
+        outbox: &mut Outbox,
+    ) {
         self.shared.counters.packets_in += 1;
         self.shared.counters.bytes_in += datagram.len() as u64;
         let Some((key, owner)) = self.owner_of(from, datagram) else {
@@ -337,7 +350,13 @@ mod tests {
     fn a_room_that_fails_takes_no_other_with_it() {
         let (now, mut outbox) = (Instant::now(), Outbox::default());
         let certificate = Arc::new(Certificate::generate().expect("aws-lc makes P-256 keys"));
-        let mut sfu = Sfu::new(SfuConfig { shard: 0, candidates: Vec::new(), certificate }, now);
+        let config = SfuConfig {
+            shard: 0,
+            candidates: Vec::new(),
+            tcp_candidates: Vec::new(),
+            certificate,
+        };
+        let mut sfu = Sfu::new(config, now);
         for (room, participant) in [("RM_1", "PA_1"), ("RM_2", "PA_2")] {
             let (room, participant) = (room.into(), participant.into());
             sfu.command(Command::OpenParticipant { room, participant }, now, &mut outbox);

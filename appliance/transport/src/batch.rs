@@ -31,7 +31,8 @@ pub(crate) fn messages<'a>(
     let mut current: Option<(Destination, usize)> = None;
     for &index in order {
         let Some((to, bytes)) = outbox.get(index as usize) else { continue };
-        let Destination::Udp { local, remote } = to;
+        // What something else carries is not for these sockets.
+        let Destination::Udp { local, remote } = to else { continue };
         let Some((_, from)) = socket_of(local).filter(|(owner, _)| *owner == socket) else {
             continue;
         };

@@ -129,6 +129,7 @@ impl Transport {
             let config = SfuConfig {
                 shard: index as u8,
                 candidates: candidates.clone(),
+                tcp_candidates: Vec::new(),
                 certificate: Arc::clone(&certificate),
             };
             let sfu = Sfu::new(config, Instant::now());

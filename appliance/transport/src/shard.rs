@@ -226,7 +226,12 @@ mod tests {
 
     fn shard() -> Shard {
         let certificate = Arc::new(Certificate::generate().expect("aws-lc makes keys"));
-        let config = SfuConfig { shard: 0, candidates: Vec::new(), certificate };
+        let config = SfuConfig {
+            shard: 0,
+            candidates: Vec::new(),
+            tcp_candidates: Vec::new(),
+            certificate,
+        };
         let waker = Waker::new().expect("eventfd");
         let (inlet, strayed) = Inlet::new(waker.clone());
         let (_sender, commands) = sync_channel(1);

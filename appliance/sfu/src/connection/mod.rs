@@ -8,9 +8,9 @@
 #[cfg(test)]
 mod tests;
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Instant};
 
-use belfry_media_api::{DataKind, End, PeerRole};
+use belfry_media_api::{DataKind, End, Path, PeerRole};
 use bytes::Bytes;
 
 use crate::{
@@ -85,6 +85,8 @@ pub(crate) enum Happened {
     Lost,
     /// A data message.
     Data { kind: DataKind, bytes: Vec<u8> },
+    /// Media takes another path now, or its first: how, and the client's own address.
+    Path(Path, IpAddr),
     /// The connection is over.
     Ended(End),
 }
@@ -124,6 +126,8 @@ pub(crate) struct Connection {
     turns: Vec<Turn>,
     /// Set after the remote's description came: what was held for it can go on.
     kick: bool,
+    /// The path that was told last.
+    path_told: Option<(Path, IpAddr)>,
     now: Instant,
 }
 
@@ -139,6 +143,7 @@ impl Connection {
             happened: VecDeque::new(),
             turns: Vec::new(),
             kick: false,
+            path_told: None,
             now,
         }
     }
@@ -219,6 +224,7 @@ impl Connection {
                     // The client checks again: consent is back. Usually this is the ICE restart.
                     self.connect();
                 }
+                self.tell_path();
                 self.flush(now, outbox);
                 Received::Checked { forget }
             }
@@ -269,6 +275,17 @@ impl Connection {
         if matches!(self.state, State::New | State::Lost) && self.dtls.is_established() {
             self.state = State::Connected;
             self.happened.push_back(Happened::Connected);
+            self.tell_path();
+        }
+    }
+
+    fn tell_path(&mut self) {
+        let path = self.ice.selected().map(Destination::path);
+        if let Some((kind, client)) = path.filter(|_| self.state == State::Connected)
+            && path != self.path_told
+        {
+            self.path_told = path;
+            self.happened.push_back(Happened::Path(kind, client));
         }
     }
 

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use belfry_media_api::{ConnectionState, Event, PeerRole};
-use belfry_model::{Outside, ParticipantSid, RoomSid, TrackSid};
+use belfry_model::{Outside, ParticipantSid, Pii, RoomSid, TrackSid};
 use slab::Slab;
 
 use crate::connection::{Happened, Received};
@@ -225,6 +225,9 @@ impl Room {
                 }
                 Happened::Lost => state(ConnectionState::Lost),
                 Happened::Data { kind, bytes } => Event::Data { participant: sid, kind, bytes },
+                Happened::Path(path, address) => {
+                    Event::Path { participant: sid, role, path, address: Pii::new(address) }
+                }
                 Happened::Ended(end) => Event::Ended { participant: sid, end },
             };
             context.tell(event);

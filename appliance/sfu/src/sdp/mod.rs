@@ -70,6 +70,8 @@ pub(crate) struct Local<'a> {
     pub(crate) fingerprint: &'a [u8; 32],
     /// Host candidates over UDP, best first.
     pub(crate) candidates: &'a [SocketAddr],
+    /// Passive host candidates over TCP (RFC 6544), best first.
+    pub(crate) tcp_candidates: &'a [SocketAddr],
 }
 
 /// The `o=` line of a connection's descriptions (RFC 8866 section 5.2).

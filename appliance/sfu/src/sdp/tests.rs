@@ -44,6 +44,7 @@ fn with_local<T>(act: impl FnOnce(&Local<'_>) -> T) -> T {
         pwd: "abcdefghijklmnopqrstuvwxyz",
         fingerprint: &[0xAB; 32],
         candidates: &candidates,
+        tcp_candidates: &[],
     })
 }
 
@@ -421,4 +422,19 @@ proptest! {
         prop_assert!(offer.mids.iter().all(|(_, track)| subscriber.contains(track)));
         prop_assert_eq!(offer.text.matches("\r\nm=").count(), 6);
     }
+}
+
+#[test]
+fn candidates_over_tcp_are_passive_and_come_after_those_over_udp() {
+    let tcp = ["192.0.2.1:7881".parse().expect("an address")];
+    let answered = with_local(|local| {
+        let local = Local { tcp_candidates: &tcp, ..*local };
+        answer(&parse(CHROMIUM), &local, ORIGIN).expect("the offer is answered")
+    });
+    let lines: Vec<&str> =
+        answered.text.lines().filter(|line| line.starts_with("a=candidate")).collect();
+    assert_eq!(
+        lines.last().map(|line| line.trim_end()),
+        Some("a=candidate:3 1 tcp 1520435199 192.0.2.1 7881 typ host tcptype passive")
+    );
 }

@@ -43,6 +43,20 @@ impl Lines {
                     format!("{foundation} 1 udp {priority} {ip} {port} typ host"),
                 );
             }
+            for (at, address) in local.tcp_candidates.iter().enumerate() {
+                // RFC 6544 section 4.2: below UDP, and 4 as the direction preference of passive.
+                let preference =
+                    (4 << 13) + 8_191_u32.saturating_sub(u32::try_from(at).unwrap_or(u32::MAX));
+                let priority = (90 << 24) + (preference << 8) + 255;
+                let foundation = local.candidates.len() + at + 1;
+                let (ip, port) = (address.ip(), address.port());
+                self.value(
+                    "candidate",
+                    format!(
+                        "{foundation} 1 tcp {priority} {ip} {port} typ host tcptype passive"
+                    ),
+                );
+            }
             self.flag("end-of-candidates");
         }
     }

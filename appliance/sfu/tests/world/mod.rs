@@ -53,7 +53,12 @@ impl World {
     pub(crate) fn new() -> Self {
         let now = Instant::now();
         let certificate = Arc::clone(&CERTIFICATE);
-        let config = SfuConfig { shard: 3, candidates: vec![SERVER.into()], certificate };
+        let config = SfuConfig {
+            shard: 3,
+            candidates: vec![SERVER.into()],
+            tcp_candidates: Vec::new(),
+            certificate,
+        };
         Self {
             sfu: Sfu::new(config, now),
             now,
