@@ -42,20 +42,29 @@ pub enum Section {
     Home,
     People,
     Classes,
+    Connections,
     Settings,
     Record,
     Certificate,
 }
 
 impl Section {
-    const ALL: [Self; 6] =
-        [Self::Home, Self::People, Self::Classes, Self::Settings, Self::Record, Self::Certificate];
+    const ALL: [Self; 7] = [
+        Self::Home,
+        Self::People,
+        Self::Classes,
+        Self::Connections,
+        Self::Settings,
+        Self::Record,
+        Self::Certificate,
+    ];
 
     pub fn href(self) -> &'static str {
         match self {
             Self::Home => "/admin",
             Self::People => "/admin/people",
             Self::Classes => "/admin/classes",
+            Self::Connections => "/admin/connections",
             Self::Settings => "/admin/settings",
             Self::Record => "/admin/record",
             Self::Certificate => "/admin/certificate",
@@ -67,6 +76,7 @@ impl Section {
             Self::Home => say("nav-home"),
             Self::People => say("nav-people"),
             Self::Classes => say("nav-classes"),
+            Self::Connections => say("nav-connections"),
             Self::Settings => say("nav-settings"),
             Self::Record => say("nav-record"),
             Self::Certificate => say("nav-certificate"),
@@ -78,6 +88,7 @@ impl Section {
             Self::Home => "home",
             Self::People => "people",
             Self::Classes => "classes",
+            Self::Connections => "signal",
             Self::Settings => "settings",
             Self::Record => "record",
             Self::Certificate => "shield",

@@ -12,7 +12,7 @@ const FINGERPRINT: &str = "3F:0A:91:5C:7E:22:B8:D4 19:6F:A3:5B:C0:8E:47:12 9D:E1
 
 /// Every page: its name and its document.
 pub fn pages() -> Vec<(&'static str, String)> {
-    vec![
+    let mut pages = vec![
         ("sign-in", sign_in(None).html()),
         ("sign-in-wrong", sign_in(Some((Tone::Danger, "The password is not right."))).html()),
         ("sign-in-throttled", sign_in(Some((Tone::Warn, "Wait 30 seconds."))).html()),
@@ -32,7 +32,9 @@ pub fn pages() -> Vec<(&'static str, String)> {
         ("record", record(true).html()),
         ("record-empty", record(false).html()),
         ("certificate", certificate().html()),
-    ]
+    ];
+    pages.extend(crate::connections::gallery::pages());
+    pages
 }
 
 fn plain(title: &str) -> Frame {
@@ -44,7 +46,7 @@ fn plain(title: &str) -> Frame {
     }
 }
 
-fn shell(section: Section, title: &str, crumbs: Vec<Crumb>) -> Frame {
+pub(crate) fn shell(section: Section, title: &str, crumbs: Vec<Crumb>) -> Frame {
     Frame {
         me: Some(Me { name: "Robin Okafor".to_owned(), csrf: "c5RfT0k3n".to_owned() }),
         section: Some(section),

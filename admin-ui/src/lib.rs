@@ -5,6 +5,7 @@
 //! **Invariant:** every form works without scripts.
 
 mod asset;
+mod connections;
 mod form;
 mod frame;
 pub mod gallery;
@@ -13,6 +14,10 @@ mod text;
 
 pub use asset::{ASSET_PREFIX, Asset, TOKENS_CSS, assets};
 pub(crate) use asset::{asset_path, icon};
+pub use connections::{
+    Connection, Connections, ConnectionsParticipants, Figure, Moment, NetworkRow, ParticipantRow,
+    PresenceCard, Tab,
+};
 pub use form::{Choice, Control, Field, Form, Weight};
 pub use frame::{Crumb, Flash, Frame, Me, Section, Theme, Tone};
 pub use page::{
@@ -20,7 +25,7 @@ pub use page::{
     Person, PersonRow, PlainForm, Problem, Record, RecordRow, Roster, Secret, Settings,
     SettingsGroup, SignIn, Slot, Status, Todo,
 };
-pub use text::{LANGUAGE, say, say_if_known, say_with};
+pub use text::{LANGUAGE, Value, say, say_if_known, say_with};
 
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,9 @@
 
 use std::sync::LazyLock;
 
+pub use fluent_bundle::FluentValue as Value;
 use fluent_bundle::concurrent::FluentBundle;
-use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
+use fluent_bundle::{FluentArgs, FluentResource};
 use unic_langid::LanguageIdentifier;
 
 /// The language of every page, as its `lang` attribute.
@@ -13,6 +14,7 @@ pub const LANGUAGE: &str = "en";
 pub(crate) const CATALOGUES: &[(&str, &str)] = &[
     ("pages.ftl", include_str!("../locales/en/pages.ftl")),
     ("messages.ftl", include_str!("../locales/en/messages.ftl")),
+    ("connections.ftl", include_str!("../locales/en/connections.ftl")),
     ("settings.ftl", include_str!("../locales/en/settings.ftl")),
 ];
 
@@ -35,10 +37,7 @@ pub fn say(key: &str) -> String {
 }
 
 /// The string of a key with values in it.
-pub fn say_with<'a, V: Clone + Into<FluentValue<'a>>>(
-    key: &str,
-    values: &[(&'a str, V)],
-) -> String {
+pub fn say_with<'a, V: Clone + Into<Value<'a>>>(key: &str, values: &[(&'a str, V)]) -> String {
     let mut args = FluentArgs::with_capacity(values.len());
     for (name, value) in values {
         args.set(*name, value.clone());

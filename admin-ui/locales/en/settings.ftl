@@ -6,6 +6,7 @@ settings-group-school = School
 settings-group-session = Time until sign-out
 settings-group-sign-in = Protection of the sign-in
 settings-group-lesson = Lessons
+settings-group-connections = Connections
 
 setting-https-host-names = Host names
 setting-https-host-names-help = The names that people type, one on each line. The first one is used in links; the certificate is for all of them.
@@ -52,3 +53,5 @@ setting-lesson-video-codec-vp8 = VP8
 setting-lesson-video-codec-vp9 = VP9
 setting-lesson-video-codec-h264 = H.264
 setting-lesson-video-codec-av1 = AV1
+setting-connections-keep-days = Days to keep connections
+setting-connections-keep-days-help = How each person's connection was in each lesson: losses, outages, slow devices. After this many days it is deleted; with an account it is deleted at once.

@@ -7,6 +7,7 @@
 mod asset;
 mod certificate;
 mod classes;
+mod connections;
 mod home;
 mod people;
 mod reader;
@@ -24,6 +25,7 @@ use belfry_identity::{Identity, SignedIn};
 use belfry_ledger::Ledger;
 use belfry_model::Role;
 use belfry_model::limits::NAME_CHARS_MAX;
+use belfry_ops::Ops;
 use belfry_settings::Settings;
 use belfry_store::Store;
 use http::Method;
@@ -44,6 +46,8 @@ pub struct Admin {
     pub store: Store,
     pub identity: Identity,
     pub ledger: Ledger,
+    /// What is known of connections.
+    pub ops: Ops,
     /// The settings in force; whoever follows one of them subscribes.
     pub settings: Arc<watch::Sender<Arc<Settings>>>,
     /// Asked whenever a page shows it.
@@ -62,7 +66,8 @@ const ADMIN: Access = Access::roles(&[Role::Admin]);
 
 /// Every route of this crate.
 pub fn routes() -> Routes<Admin> {
-    class_routes(people_routes(sign_in_routes(page_routes(Routes::new()))))
+    let pages = connection_routes(page_routes(Routes::new()));
+    class_routes(people_routes(sign_in_routes(pages)))
 }
 
 fn page_routes(routes: Routes<Admin>) -> Routes<Admin> {
@@ -227,6 +232,20 @@ fn class_routes(routes: Routes<Admin>) -> Routes<Admin> {
             post("/admin/classes/{id}/slots/remove", EventKind::TimetableChanged)
                 .handle(classes::remove_slot),
         )
+}
+
+fn connection_routes(routes: Routes<Admin>) -> Routes<Admin> {
+    let get = |path| Draft::page(Method::GET, path).access(ADMIN);
+    let networks = no_audit!("counts of networks; no person's record");
+    let read = Declared::Audited(EventKind::ConnectionsRead);
+    routes
+        .add(get("/admin/connections").audit(networks).handle(connections::list))
+        .add(get("/admin/connections/networks.csv").audit(networks).handle(connections::csv))
+        .add(
+            get("/admin/connections/participants").audit(read).handle(connections::participants),
+        )
+        .add(get("/admin/connections/people/{id}").audit(read).handle(connections::person))
+        .add(get("/admin/connections/guests/{id}").audit(read).handle(connections::of_guest))
 }
 
 /// The answer when the database does not do what it should.

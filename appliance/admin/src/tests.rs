@@ -12,6 +12,7 @@ use belfry_identity::{DemoSignIn, Identity, Policy};
 use belfry_keys::Keys;
 use belfry_ledger::Ledger;
 use belfry_model::{Pii, Role, Timestamp};
+use belfry_ops::{Ops, Reach};
 use belfry_settings::Settings;
 use belfry_store::Store;
 use http::{Request, StatusCode};
@@ -53,16 +54,24 @@ async fn kit() -> Kit {
     let demo = identity.seed_demo(now()).await.expect("a school can be made");
     let demo = demo.expect("the database was empty").people;
     let trust = trust(dir.path());
+    let district = store.district().await.expect("the database answers").expect("it is made").id;
+    let ops = Ops::start(belfry_ops::Config {
+        store: store.clone(),
+        district,
+        links: tokio::sync::mpsc::channel(1).1,
+        keep_days: Box::new(|| 30),
+        reach: Reach::default(),
+    });
     let admin = Admin {
         store,
         identity: identity.clone(),
         ledger: ledger.clone(),
+        ops,
         settings: Arc::new(watch::Sender::new(Arc::new(Settings::default()))),
         live: Arc::new(Live::default),
         trust: Arc::new(move || trust.clone()),
     };
-    let district = admin.store.district().await.expect("the database answers").expect("it is made");
-    let gate = Gate::new(Arc::new(identity), ledger, district.id);
+    let gate = Gate::new(Arc::new(identity), ledger, district);
     let router = gate.close(routes().into_router(&gate, admin.clone()));
     Kit { dir, admin, router, demo }
 }

@@ -12,13 +12,14 @@ use belfry_audit::{Detail, Word};
 use belfry_http::Gate;
 use belfry_identity::Identity;
 use belfry_model::Timestamp;
-use belfry_session::{Config, Sessions, now};
+use belfry_ops::{Ops, Reach};
+use belfry_session::{Config, LinkReport, Sessions, now};
 use belfry_signalling::{IceServer, IceServers, token::Signer};
 use belfry_web::Web;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tracing_subscriber::EnvFilter;
 
@@ -29,6 +30,8 @@ use crate::{console, https, lessons, media, names, open, ready};
 
 /// The name of the key that signs media tokens (`iss`).
 const TOKEN_ISSUER: &str = "belfry";
+/// Reports of connections that wait to be taken in; more are lost, and nobody waits.
+const LINK_REPORTS_MAX: usize = 4096;
 /// How often ended sessions are removed; nobody can use them meanwhile.
 const SWEEP_EVERY: Duration = Duration::from_mins(60);
 
@@ -50,7 +53,9 @@ async fn serve(args: &Serve) -> Result<()> {
     let address = SocketAddr::new(kept.settings.https_address(), kept.settings.https_port());
     let listener = TcpListener::bind(address).await.map_err(|error| taken(address, error))?;
     let link = media::start(&kept.settings, &names::addresses(&kept.settings)?).await?;
-    let sessions = sessions(&kept, &link)?;
+    let (links, reports) = mpsc::channel(LINK_REPORTS_MAX);
+    let ops = ops(&kept, reports)?;
+    let sessions = sessions(&kept, &link, links)?;
     let restored = sessions.restore().await.context("cannot bring back the lessons")?;
     tracing::info!(lessons = restored, "started");
     let (stop, stopped) = watch::channel(false);
@@ -59,7 +64,7 @@ async fn serve(args: &Serve) -> Result<()> {
     tokio::spawn(ready::watchdog());
     tokio::spawn(sweep(kept.identity.clone()));
     let tls = TlsAcceptor::from(Arc::new(certificates.tls()?));
-    let router = router(&kept, &sessions, &certificates);
+    let router = router(&kept, &sessions, &ops, &certificates);
     let serving = tokio::spawn(https::serve(listener, tls, router, stopped.clone()));
     kept.record(Detail::ApplianceStarted { version: Word::new(env!("CARGO_PKG_VERSION")) }).await?;
     ready::ready();
@@ -67,6 +72,7 @@ async fn serve(args: &Serve) -> Result<()> {
     let outcome = until_stopped(stopped).await;
     ready::stopping();
     sessions.stop().await;
+    ops.stop().await;
     let _ = stop.send(true);
     serving.await.context("the HTTPS front ended by itself")??;
     kept.record(Detail::ApplianceStopped {}).await?;
@@ -93,7 +99,27 @@ fn taken(address: SocketAddr, error: std::io::Error) -> anyhow::Error {
     anyhow!(error).context(what)
 }
 
-fn sessions(kept: &Kept, link: &media::Link) -> Result<Sessions> {
+/// What is known of connections, fed by the lessons' reports.
+fn ops(kept: &Kept, links: mpsc::Receiver<LinkReport>) -> Result<Ops> {
+    let current = kept.current.subscribe();
+    let addresses = names::addresses(&kept.settings)?;
+    Ok(Ops::start(belfry_ops::Config {
+        store: kept.store.clone(),
+        district: kept.district,
+        links,
+        keep_days: Box::new(move || current.borrow().connections_keep_days()),
+        reach: Reach {
+            addresses: addresses.into_iter().collect(),
+            udp_port: kept.settings.media_port(),
+        },
+    }))
+}
+
+fn sessions(
+    kept: &Kept,
+    link: &media::Link,
+    links: mpsc::Sender<LinkReport>,
+) -> Result<Sessions> {
     // STUN is answered on the HTTPS port's UDP twin, never on the media's own (see `Configure::stun`).
     let port = kept.settings.https_port();
     let addresses = names::addresses(&kept.settings)?;
@@ -103,6 +129,7 @@ fn sessions(kept: &Kept, link: &media::Link) -> Result<Sessions> {
     let stun = IceServer { urls, username: String::new(), credential: String::new() };
     Ok(Sessions::new(Config {
         policy: lessons::policy(kept.current.subscribe()),
+        links: Some(links),
         ended: Some(lessons::end_guests(kept.identity.clone())),
         ..Config::new(
             kept.store.clone(),
@@ -118,7 +145,7 @@ fn signer(kept: &Kept) -> Signer {
     Signer::new(TOKEN_ISSUER, kept.keys.token().current.expose())
 }
 
-fn router(kept: &Kept, sessions: &Sessions, certificates: &Arc<Shown>) -> Router {
+fn router(kept: &Kept, sessions: &Sessions, ops: &Ops, certificates: &Arc<Shown>) -> Router {
     let gate = Gate::new(Arc::new(kept.identity.clone()), kept.ledger.clone(), kept.district);
     let live = sessions.clone();
     let shown = Arc::clone(certificates);
@@ -126,6 +153,7 @@ fn router(kept: &Kept, sessions: &Sessions, certificates: &Arc<Shown>) -> Router
         store: kept.store.clone(),
         identity: kept.identity.clone(),
         ledger: kept.ledger.clone(),
+        ops: ops.clone(),
         settings: Arc::clone(&kept.current),
         live: Arc::new(move || {
             let counted = || Handle::current().block_on(live.counts());
@@ -138,6 +166,7 @@ fn router(kept: &Kept, sessions: &Sessions, certificates: &Arc<Shown>) -> Router
         store: kept.store.clone(),
         sessions: sessions.clone(),
         identity: kept.identity.clone(),
+        ops: ops.clone(),
         utc_offset_minutes: local_offset,
     };
     let signalling = Signalling { sessions: sessions.clone(), signer: signer(kept) };

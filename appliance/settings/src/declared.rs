@@ -129,6 +129,8 @@ settings! {
         "Seconds for which a lesson waits for its teacher to come back before it ends.";
     video_codec: VideoCodec = "lesson.video_codec", "vp8", LIVE, Field::Choice(VideoCodec::WORDS), |_| Ok(()),
         "The video that browsers are asked to send; those that cannot send VP8, which all understand.";
+    connections_keep_days: u32 = "connections.keep_days", "30", LIVE, number(1, 400), |v| between(1, 400, *v),
+        "Days for which it is kept how each participant's connection was.";
 }
 
 macro_rules! accessors {
@@ -163,6 +165,7 @@ accessors! {
     lessons_max: u32;
     participants_max: u32;
     grace_seconds: u32;
+    connections_keep_days: u32;
     video_codec: VideoCodec;
 }
 

@@ -5,6 +5,7 @@
 //! **Invariant:** migrations go forward only, and an existing database is copied before one runs.
 
 mod classes;
+mod connections;
 mod demo;
 mod error;
 mod lessons;
@@ -17,6 +18,7 @@ mod timetable;
 mod writer;
 
 pub use classes::{Band, Class, ClassListed, Enrolled, EnrolledAs, NewClass};
+pub use connections::{KeptPresence, KeptWay, Troubles, WayUse};
 pub use demo::{DEMO_PEOPLE, DemoPerson};
 pub use error::Error;
 pub use lessons::{ChatMessage, KeptLesson, Lesson, LessonChanges, NewLesson};

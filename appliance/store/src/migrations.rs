@@ -22,6 +22,7 @@ pub(crate) const DOMAINS: &[Domain] = &[
     Domain { name: "sessions", steps: &[include_str!("../migrations/sessions/0001.sql")] },
     Domain { name: "settings", steps: &[include_str!("../migrations/settings/0001.sql")] },
     Domain { name: "lessons", steps: &[include_str!("../migrations/lessons/0001.sql")] },
+    Domain { name: "connections", steps: &[include_str!("../migrations/connections/0001.sql")] },
 ];
 
 /// Brings the schema up to date in one transaction, after copying what was there.

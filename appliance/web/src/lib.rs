@@ -9,6 +9,7 @@ mod bucket;
 mod guest;
 mod socket;
 mod standing;
+mod telemetry;
 mod wire;
 
 use axum::Router;
@@ -16,6 +17,7 @@ use belfry_http::{Access, Draft, EventKind, Gate, Routes, no_audit};
 use belfry_identity::Identity;
 use belfry_model::outside::Target;
 use belfry_model::{Role, Timestamp};
+use belfry_ops::Ops;
 use belfry_session::Sessions;
 use belfry_store::Store;
 use http::Method;
@@ -29,6 +31,8 @@ pub struct Web {
     pub store: Store,
     pub sessions: Sessions,
     pub identity: Identity,
+    /// Where clients report how their connection is.
+    pub ops: Ops,
     /// Minutes that the school's clock is ahead of UTC at a time.
     pub utc_offset_minutes: fn(Timestamp) -> i32,
 }
@@ -93,6 +97,13 @@ pub fn routes() -> Routes<Web> {
                 .access(Access::guest())
                 .audit(reads)
                 .handle(api::lesson),
+        )
+        .add(
+            Draft::api(Method::POST, "/app/api/telemetry")
+                .access(Access::guest())
+                .audit(no_audit("figures of the sender's own connection"))
+                .body_bytes_max(belfry_ops::REPORT_BYTES_MAX)
+                .handle(telemetry::take),
         )
         .add(
             Draft::socket("/class/{lesson}")

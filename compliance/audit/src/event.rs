@@ -145,6 +145,9 @@ vocabulary! {
     /// A participant tried to get round a rule: a private message, a foreign identity, a locked source.
     RuleRefused = "lesson.rule_refused", Refused { lesson: Lesson, participant: Participant, rule: Word }
 
+    /// Somebody looked at how connections were: of one person, or (none named) a list of this many.
+    ConnectionsRead = "connections.read", Done { person: Option<Person>, count: u64 }
+
     // Keys and certificates.
     KeyCreated = "key.created", Done { key: Word, id: Word }
     KeyRotated = "key.rotated", Done { key: Word, id: Word }

@@ -8,6 +8,7 @@ pub fn registry() -> Vec<&'static dyn Target> {
         belfry_http::PARSERS,
         belfry_identity::PARSERS,
         belfry_media_api::PARSERS,
+        belfry_ops::PARSERS,
         belfry_sfu::PARSERS,
         belfry_signalling::PARSERS,
         belfry_web::PARSERS,
