@@ -195,13 +195,17 @@ impl Down {
         context: &mut Context<'_>,
     ) {
         let Info { sequence, timestamp, peek, codec, marker, .. } = packet.info;
+        let target = self.caps(layer, layers);
         let caps = match self.munger.place(layer, sequence) {
             Place::Gone => return,
             Place::Late(caps) if caps.take(&peek) => caps,
             Place::Late(_) => return self.fill(layer, sequence, egress, context),
             Place::New => {
-                match self.selection.judge(&peek, timestamp, self.caps(layer, layers)) {
-                    Verdict::Send(caps) => caps,
+                match self.selection.judge(&peek, timestamp, target) {
+                    Verdict::Send(caps) => {
+                        self.munger.select(sequence, caps);
+                        caps
+                    }
                     Verdict::Drop { first } => {
                         // A receiver of VP8 takes a picture id that is left out for a loss.
                         let picture = first && codec == CodecKind::Vp8;
@@ -210,11 +214,10 @@ impl Down {
                 }
             }
         };
-        self.munger.select(sequence, caps);
         let Some(numbers) = self.munger.map(layer, &packet.info) else { return };
         // The picture ends with the highest spatial layer that is sent of it.
         let top = layers.get(layer).map_or(0, Layer::spatial_top);
-        let marker = marker || (peek.end && peek.spatial == caps.spatial && caps.spatial < top);
+        let marker = marker || (caps.spatial < top && caps.end(&peek, target));
         let sent = Sent { numbers, marker, layer, source: sequence, repeats: 0, repeated: None };
         let mut descriptor = [0; ELEMENT_BYTES_MAX];
         let packet = renumbered(packet, numbers.frame, &mut descriptor);

@@ -45,11 +45,18 @@ impl Track {
         let repairs = codecs.iter().any(|codec| codec.feedback.nack);
         // A single stream with several announced layers is one that is coded in layers.
         let coded = if layers == 1 { publication.layers.len().max(1) } else { layers };
+        // Several payload types may be one codec, as profiles of H.264 are.
+        let mut kinds: Vec<CodecKind> = Vec::new();
+        for codec in codecs {
+            if !kinds.contains(&codec.kind) {
+                kinds.push(codec.kind);
+            }
+        }
         Self {
             publication,
             owner,
             kind,
-            codecs: codecs.iter().map(|codec| codec.kind).collect(),
+            codecs: kinds,
             layers: std::iter::repeat_with(|| Layer::new(repairs)).take(layers).collect(),
             downs: Vec::new(),
             heard: Heard::default(),

@@ -20,6 +20,14 @@ impl Caps {
     pub(crate) fn take(self, peek: &Peek) -> bool {
         peek.spatial <= self.spatial && peek.temporal <= self.temporal
     }
+
+    /// The packet is the last of its picture that is sent, where higher layers are left out.
+    pub(crate) fn end(self, peek: &Peek, target: Self) -> bool {
+        // With a picture that refers to itself only, the next layer may be joined in its middle.
+        let may_join = matches!(peek.opens, Opens::Up(_)) && peek.reach <= u16::from(peek.spatial);
+        let is_top = self.spatial >= target.spatial || !may_join;
+        peek.end && peek.spatial == self.spatial && is_top
+    }
 }
 
 /// What is sent of one stream now.
@@ -188,6 +196,15 @@ mod tests {
         assert_eq!(picture(true, 4, 1), 2);
         assert_eq!(picture(false, 5, 2), 2);
         assert_eq!(picture(true, 6, 2), 3);
+    }
+
+    #[test]
+    fn a_picture_ends_with_its_highest_layer_and_not_before_one_that_joins() {
+        assert!(caps(1, 0).end(&vp9(1, false, 0), caps(2, 0)));
+        assert!(caps(1, 0).end(&vp9(1, true, 0), caps(1, 0)));
+        assert!(!caps(1, 0).end(&vp9(1, true, 0), caps(2, 0)), "the next layer joins");
+        assert!(!caps(1, 0).end(&vp9(0, false, 0), caps(2, 0)));
+        assert!(!caps(1, 0).end(&Peek { end: false, ..vp9(1, false, 0) }, caps(1, 0)));
     }
 
     #[test]

@@ -174,8 +174,16 @@ impl Shared {
         if codecs.iter().all(|codec| codec.kind == CodecKind::Red) {
             return None;
         }
+        // Chromium leaves picture ids and layers out of a payload that has a descriptor: it is taken
+        // for those codecs only that say nothing of layers themselves.
+        let described = codecs
+            .first()
+            .is_some_and(|codec| matches!(codec.kind, CodecKind::Av1 | CodecKind::H264));
         let mut extensions = Extensions::default();
         for offered in &section.extensions {
+            if offered.extension == Extension::DependencyDescriptor && !described {
+                continue;
+            }
             if offered.extension.fits(kind) {
                 extensions.add(offered.extension, offered.id);
             }

@@ -8,9 +8,10 @@ use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::format::Codec;
 use str0m::media::{Direction, MediaKind, Mid, Rid, Simulcast, SimulcastLayer};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::{ExtensionValues, RtpWrite};
+use str0m::rtp::{Extension, ExtensionValues, RtpWrite};
 use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
 
+use super::recording::{Described, DescriptorBytes, Player, URI};
 use super::{SERVER, sid};
 
 const RIDS: [&str; 3] = ["q", "h", "f"];
@@ -31,6 +32,11 @@ pub(crate) struct Got {
     pub(crate) publisher: u8,
     pub(crate) layer: u8,
     pub(crate) audio: bool,
+    pub(crate) payload_type: u8,
+    pub(crate) marker: bool,
+    /// The dependency descriptor.
+    pub(crate) descriptor: Vec<u8>,
+    pub(crate) payload: Vec<u8>,
 }
 
 #[derive(Default)]
@@ -54,22 +60,35 @@ pub(crate) struct Client {
     pub(crate) got: Vec<Got>,
     pub(crate) data: Vec<Vec<u8>>,
     pub(crate) keyframe_requests: [usize; 3],
+    pub(crate) keyframe_requests_of_stream: usize,
     /// Whether each layer is sent.
     pub(crate) layers: [bool; 3],
     pub(crate) speaks: bool,
     pub(crate) on: bool,
     pending: Option<SdpPendingOffer>,
     camera: Camera,
+    /// Plays instead of the camera.
+    pub(crate) player: Option<Player>,
+    /// The microphone's packets carry the one before, too.
+    red: bool,
     microphone: Option<Mid>,
     audio_sequence: u64,
     audio_next: Option<Instant>,
 }
 
 impl Client {
-    pub(crate) fn new(index: usize, now: Instant) -> Self {
+    pub(crate) fn new(index: usize, codec: Codec, red: bool, now: Instant) -> Self {
         let connection = |port: u16| {
             let config = RtcConfig::new().set_rtp_mode(true).clear_codecs();
-            let mut rtc = config.enable_opus(true, false).enable_vp8(true).build(now);
+            let config = config.enable_opus(true, red);
+            let config = match codec {
+                Codec::Vp9 => config.enable_vp9(true),
+                Codec::H264 => config.enable_h264(true),
+                Codec::Av1 => config.enable_av1(true),
+                _ => config.enable_vp8(true),
+            };
+            let descriptor = Extension::with_serializer(URI, Described);
+            let mut rtc = config.set_extension(13, descriptor).build(now);
             let address = SocketAddr::from(([10, 0, 1, index as u8], port));
             rtc.add_local_candidate(Candidate::host(address, "udp").expect("a candidate"));
             rtc
@@ -85,11 +104,14 @@ impl Client {
             got: Vec::new(),
             data: Vec::new(),
             keyframe_requests: [0; 3],
+            keyframe_requests_of_stream: 0,
             layers: [true; 3],
             speaks: false,
             on: true,
             pending: None,
             camera: Camera { keyframe: [true; 3], ..Camera::default() },
+            player: None,
+            red,
             microphone: None,
             audio_sequence: 100,
             audio_next: None,
@@ -102,6 +124,11 @@ impl Client {
             simulcast.add_send_layer(SimulcastLayer::new(rid));
         }
         self.offer(MediaKind::Video, "camera", Some(simulcast))
+    }
+
+    /// A camera that sends one stream, for a player.
+    pub(crate) fn offer_stream(&mut self) -> String {
+        self.offer(MediaKind::Video, "camera", None)
     }
 
     pub(crate) fn offer_microphone(&mut self) -> String {
@@ -161,7 +188,10 @@ impl Client {
             rtc.handle_input(Input::Timeout(now)).expect("time passes");
         }
         if self.publisher.is_connected() && self.on {
-            self.film(now);
+            match &self.player {
+                Some(_) => self.play(now),
+                None => self.film(now),
+            }
             self.record(now);
         }
         self.drain();
@@ -189,6 +219,7 @@ impl Client {
         match event {
             Event::KeyframeRequest(request) => {
                 let rid = request.rid;
+                self.keyframe_requests_of_stream += usize::from(rid.is_none());
                 for (layer, name) in RIDS.iter().enumerate() {
                     if rid == Some(Rid::from(*name)) {
                         self.camera.keyframe[layer] = true;
@@ -209,6 +240,16 @@ impl Client {
                     publisher: at(body + 1),
                     layer: at(body + 2),
                     audio,
+                    payload_type: *packet.header.payload_type,
+                    marker: packet.header.marker,
+                    descriptor: packet
+                        .header
+                        .ext_vals
+                        .user_values
+                        .get::<DescriptorBytes>()
+                        .map(|bytes| bytes.0.clone())
+                        .unwrap_or_default(),
+                    payload: payload.iter().take(64).copied().collect(),
                 });
             }
             Event::ChannelData(data) => self.data.push(data.data),
@@ -257,6 +298,36 @@ impl Client {
         }
     }
 
+    /// Sends the recorded packets that are due.
+    fn play(&mut self, now: Instant) {
+        let (Some(mid), Some(player)) = (self.camera.mid, self.player.as_mut()) else { return };
+        if self.publisher.media(mid).is_none() {
+            return;
+        }
+        let codec = player.codec;
+        let packets = player.due(now);
+        let params = self.publisher.codec_config().find(|params| {
+            let spec = params.spec();
+            spec.codec == codec
+                && (codec != Codec::H264 || spec.format.packetization_mode == Some(1))
+        });
+        let pt = params.expect("the codec is on").pt();
+        for packet in packets {
+            let mut extensions = ExtensionValues::default();
+            if !packet.descriptor.is_empty() {
+                extensions.user_values.set(DescriptorBytes(packet.descriptor));
+            }
+            let write =
+                RtpWrite::new(pt, packet.sequence.into(), packet.timestamp, now, packet.payload);
+            let mut direct = self.publisher.direct_api();
+            let Some(stream) = direct.stream_tx_by_mid(mid, None) else { continue };
+            let write = write.marker(packet.marker).nackable(true).ext_vals(extensions);
+            stream.write_rtp(write);
+            self.publisher.handle_input(Input::Timeout(now)).expect("time passes");
+            self.drain();
+        }
+    }
+
     fn record(&mut self, now: Instant) {
         let (Some(mid), next) = (self.microphone, *self.audio_next.get_or_insert(now)) else {
             return;
@@ -268,7 +339,7 @@ impl Client {
         self.audio_sequence += 1;
         let params =
             self.publisher.codec_config().find(|params| params.spec().codec == Codec::Opus);
-        let pt = params.expect("opus is on").pt();
+        let (opus, red) = params.map(|params| (params.pt(), params.red())).expect("opus is on");
         let level = if self.speaks { -10 } else { -80 };
         let extensions = ExtensionValues {
             audio_level: Some(level),
@@ -276,13 +347,17 @@ impl Client {
             ..ExtensionValues::default()
         };
         let (sequence, index) = (self.audio_sequence, self.index as u8);
-        let write = RtpWrite::new(
-            pt,
-            sequence.into(),
-            sequence as u32 * 960,
-            now,
-            [0xFC, index, 0, 7].as_slice(),
-        );
+        let block = |sequence: u64| [0xFC, index, sequence as u8, 7];
+        let (pt, payload) = match red.filter(|_| self.red) {
+            None => (opus, block(sequence).to_vec()),
+            Some(red) => {
+                // RFC 2198: the block before, 960 ticks and 4 bytes, then this one.
+                let heads = [0x80 | *opus, 0x0F, 0x00, 0x04, *opus];
+                (red, [&heads[..], &block(sequence - 1), &block(sequence)].concat())
+            }
+        };
+        let write =
+            RtpWrite::new(pt, sequence.into(), sequence as u32 * 960, now, payload.as_slice());
         let mut direct = self.publisher.direct_api();
         if let Some(stream) = direct.stream_tx_by_mid(mid, None) {
             stream.write_rtp(write.ext_vals(extensions));

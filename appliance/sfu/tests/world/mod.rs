@@ -1,7 +1,9 @@
 //! A shard and its clients on a network in memory: time is a number, loss is a seed.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 #![allow(clippy::expect_used, reason = "a test fails by it")]
 
 mod client;
+pub(crate) mod recording;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -16,6 +18,8 @@ use belfry_sfu::outbox::Outbox;
 use belfry_sfu::{Certificate, Sfu, SfuConfig};
 
 pub(crate) use client::{Client, Got};
+use recording::Player;
+use str0m::format::Codec;
 
 static CERTIFICATE: LazyLock<Arc<Certificate>> =
     LazyLock::new(|| Arc::new(Certificate::generate().expect("aws-lc makes P-256 keys")));
@@ -77,9 +81,19 @@ impl World {
 
     /// A room with so many connected participants, the first of which publishes.
     pub(crate) fn with_clients(count: usize) -> Self {
+        Self::with_codec(count, Codec::Vp8)
+    }
+
+    /// The same, with cameras of another codec.
+    pub(crate) fn with_codec(count: usize, codec: Codec) -> Self {
+        Self::of(codec, &vec![false; count])
+    }
+
+    /// The same, and some have audio with redundancy.
+    pub(crate) fn of(codec: Codec, red: &[bool]) -> Self {
         let mut world = Self::new();
-        for index in 0..count {
-            world.join(index);
+        for (index, red) in red.iter().enumerate() {
+            world.join(index, codec, *red);
         }
         world.until("all are connected", |world| {
             world.clients.iter().all(|client| client.subscriber.is_connected())
@@ -87,9 +101,9 @@ impl World {
         world
     }
 
-    pub(crate) fn join(&mut self, index: usize) {
+    pub(crate) fn join(&mut self, index: usize, codec: Codec, red: bool) {
         let participant = sid(index);
-        self.clients.push(Client::new(index, self.now));
+        self.clients.push(Client::new(index, codec, red, self.now));
         self.command(Command::OpenParticipant { room: RoomSid::new("RM_1"), participant });
     }
 
@@ -102,11 +116,20 @@ impl World {
     pub(crate) fn publish_camera(&mut self, index: usize) -> TrackSid {
         let offer = self.clients[index].offer_camera();
         self.offer(index, offer);
-        let layers =
-            [(Quality::Low, 320, 180), (Quality::Medium, 640, 360), (Quality::High, 1280, 720)]
-                .map(|(quality, width, height)| Layer { quality, width, height, bitrate_bps: 0 })
-                .to_vec();
-        self.publish(index, "camera", Source::Camera, layers)
+        self.publish(index, "camera", Source::Camera, layers())
+    }
+
+    /// Publishes a camera that plays a recording in one stream, with so many spatial layers.
+    pub(crate) fn publish_recording(
+        &mut self,
+        index: usize,
+        player: Player,
+        spatial: usize,
+    ) -> TrackSid {
+        self.clients[index].player = Some(player);
+        let offer = self.clients[index].offer_stream();
+        self.offer(index, offer);
+        self.publish(index, "camera", Source::Camera, layers().split_off(3 - spatial))
     }
 
     pub(crate) fn publish_microphone(&mut self, index: usize) -> TrackSid {
@@ -167,6 +190,10 @@ impl World {
         disabled: bool,
     ) {
         let settings = TrackSettings { disabled, quality, width: 0, height: 0, fps: 0 };
+        self.set(index, track, settings);
+    }
+
+    pub(crate) fn set(&mut self, index: usize, track: &TrackSid, settings: TrackSettings) {
         let (participant, track) = (sid(index), track.clone());
         self.command(Command::Settings { participant, track, settings });
     }
@@ -309,6 +336,12 @@ impl World {
         let state = belfry_media_api::ConnectionState::Connected;
         self.events.contains(&Event::Connection { participant: sid(index), role, state })
     }
+}
+
+fn layers() -> Vec<Layer> {
+    [(Quality::Low, 320, 180), (Quality::Medium, 640, 360), (Quality::High, 1280, 720)]
+        .map(|(quality, width, height)| Layer { quality, width, height, bitrate_bps: 0 })
+        .to_vec()
 }
 
 pub(crate) fn sid(index: usize) -> ParticipantSid {

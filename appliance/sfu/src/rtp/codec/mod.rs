@@ -67,6 +67,13 @@ impl Peek {
     pub(crate) fn is_entry(self) -> bool {
         self.keyframe && self.start && self.spatial == 0
     }
+
+    /// The same packet, with what its descriptor says of layers: where one can begin, the payload
+    /// says better.
+    fn in_layers_of(self, described: Option<Self>) -> Self {
+        let Self { spatial, temporal, reach, opens, .. } = described.unwrap_or_default();
+        Self { spatial, temporal, reach, opens, ..self }
+    }
 }
 
 /// The picture id and TL0PICIDX of VP8 or VP9, and where they lie in the payload.
@@ -117,7 +124,7 @@ impl Numbering {
 }
 
 /// Looks into a payload of `codec`; `None`: it is not one. `structure` is that of the stream's
-/// dependency descriptors, which AV1 and H.264 carry their layers in.
+/// dependency descriptors, in which AV1 and H.264 have their layers.
 pub(crate) fn peek(
     codec: CodecKind,
     payload: &[u8],
@@ -125,26 +132,23 @@ pub(crate) fn peek(
     structure: &mut Option<Box<Structure>>,
 ) -> Option<Peek> {
     let bytes = Outside::new(payload);
-    let described = |structure: &mut Option<Box<Structure>>| {
+    let mut described = || {
         let descriptor = DESCRIPTOR.parse(Outside::new(descriptor)).ok()?;
         Some(descriptor.peek(structure))
     };
     match codec {
-        CodecKind::Vp8 => VP8.parse(bytes).ok(),
+        CodecKind::Vp8 => {
+            let peek = VP8.parse(bytes).ok()?;
+            // Chromium leaves the numbers and layers out of a payload that has a descriptor.
+            let told = peek.numbering.is_some() || descriptor.is_empty();
+            Some(if told { peek } else { peek.in_layers_of(described()) })
+        }
         CodecKind::Vp9 => VP9.parse(bytes).ok(),
         CodecKind::Av1 if descriptor.is_empty() => AV1.parse(bytes).ok(),
-        CodecKind::Av1 => described(structure),
+        CodecKind::Av1 => described(),
         CodecKind::H264 => {
             let peek = H264.parse(bytes).ok()?;
-            let layers = (!descriptor.is_empty()).then(|| described(structure)).flatten();
-            // Its parameter sets say better where one can begin, and without them nobody can.
-            Some(layers.map_or(peek, |layers| Peek {
-                keyframe: peek.keyframe,
-                start: peek.start,
-                parameters: peek.parameters,
-                frame: None,
-                ..layers
-            }))
+            Some(if descriptor.is_empty() { peek } else { peek.in_layers_of(described()) })
         }
         CodecKind::Opus | CodecKind::Red => {
             Some(Peek { keyframe: true, start: true, ..Peek::default() })
