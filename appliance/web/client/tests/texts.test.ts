@@ -80,6 +80,7 @@ test('each cause, source, role, mode and quality that the wire knows has its tex
     ...['removed', 'ended', 'elsewhere', 'blocked', 'restarting', 'left', 'refused', 'full', 'slow_down', 'malformed'].map((code) => `over-${code}`),
     ...['teacher', 'co_teacher', 'guest'].map((role) => `role-${role}`),
     ...['poor', 'good', 'excellent', 'lost'].map((quality) => `quality-${quality}`),
+    ...['softer', 'fewer_pictures', 'teacher_picture', 'voices', 'teacher_voice'].flatMap((carried) => [`link-${carried}`, `link-of-${carried}`]),
     ...['on', 'teacher_only', 'off'].map((mode) => `chat-mode-${mode}`),
     ...['everyone', 'teachers'].map((to) => `chat-to-${to}`),
     ...['microphones', 'cameras', 'screen_share'].map((what) => `lock-${what}`),

@@ -1,7 +1,9 @@
-import type { ByeCode, ClassEvent, ClientFrame, Command, ServerFrame, Welcome } from './protocol';
+import type { ByeCode, ClassEvent, ClientFrame, Command, Identity, LinkState, ServerFrame, Welcome } from './protocol';
 
 const PING_EVERY_MS = 10_000;
 const SILENCE_MAX_MS = 25_000;
+/** After a wake or a change of network, a server that is reached answers within this time. */
+const PROBE_MAX_MS = 3_000;
 const BACKOFF_FIRST_MS = 400;
 const BACKOFF_MAX_MS = 10_000;
 
@@ -27,6 +29,8 @@ export interface Listener {
   status(status: SocketStatus): void;
   welcome(frame: Welcome): void;
   event(event: ClassEvent): void;
+  /** A state of somebody's way down; `null`: the current ones follow. */
+  link?(link: (LinkState & { identity?: Identity }) | null): void;
   bye(code: ByeCode, text: string): void;
 }
 
@@ -87,7 +91,13 @@ export class ClassSocket {
 
   /** The network has come back or the page is seen again: do not sit out the back-off. */
   hurry(): void {
-    if (this.over || this.wire) return;
+    if (this.over) return;
+    if (this.wire) {
+      // It may be dead without knowing: after a sleep or in another network nothing tells it so.
+      if (this.greeted) this.send({ type: 'ping' });
+      this.expectSound(PROBE_MAX_MS);
+      return;
+    }
     this.around.cancel(this.retryTimer);
     this.connect();
   }
@@ -129,6 +139,11 @@ export class ClassSocket {
       case 'resumed':
         this.settled();
         break;
+      case 'link': {
+        const { type: _, ...link } = frame;
+        this.listener.link?.(link);
+        break;
+      }
       case 'event':
         this.take(frame.seq, frame.event);
         break;
@@ -162,6 +177,7 @@ export class ClassSocket {
   private settled(): void {
     this.attempt = 0;
     this.greeted = true;
+    this.listener.link?.(null);
     this.listener.status('open');
     this.schedulePing();
   }
@@ -174,9 +190,9 @@ export class ClassSocket {
     }, PING_EVERY_MS);
   }
 
-  private expectSound(): void {
+  private expectSound(withinMs = SILENCE_MAX_MS): void {
     this.around.cancel(this.silenceTimer);
-    this.silenceTimer = this.around.later(() => this.lost(), SILENCE_MAX_MS);
+    this.silenceTimer = this.around.later(() => this.lost(), withinMs);
   }
 
   private farewell(code: ByeCode, text: string): void {

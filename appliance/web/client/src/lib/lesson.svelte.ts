@@ -6,8 +6,11 @@ import { t } from './i18n';
 import { handQueue, fromWelcome, inOrder, reduce, type Snapshot } from './lesson-state';
 import { LessonMedia } from './media.svelte';
 import type { OwnMedia } from './own-media.svelte';
+import { Links } from './path-links.svelte';
 import type { ByeCode, ClassEvent, Command, Participant, Source } from './protocol';
 import { leads } from './protocol';
+import { Telemetry } from './telemetry';
+import { watched } from './path-watched';
 
 /** A question or a fact that stays on the screen until it is answered. */
 export type Notice = 'asked_to_unmute' | 'muted_by_teacher';
@@ -23,11 +26,14 @@ export class Lesson {
   refusal: string | null = $state(null);
   notices = new SvelteSet<Notice>();
   readonly media: LessonMedia;
+  readonly links = new Links();
+  private readonly telemetry: Telemetry;
   private readonly line: ClassSocket;
   private triesWithoutWelcome = 0;
   private readonly hurry = () => {
     if (document.visibilityState !== 'visible') return;
     this.line.hurry();
+    this.media.hurry();
     // An iPad stops the sound of a page in the background and does not start it by itself.
     void this.media.unlockSound();
   };
@@ -37,10 +43,12 @@ export class Lesson {
     readonly own: OwnMedia,
   ) {
     this.media = new LessonMedia(own);
+    this.telemetry = new Telemetry(id, watched(this));
     this.line = new ClassSocket(browserSurroundings(id), {
       status: (status) => this.statusChanged(status),
       welcome: (frame) => this.take(fromWelcome(frame, Date.now())),
       event: (event) => this.heard(event),
+      link: (link) => (link ? this.links.take(link) : this.links.begin()),
       bye: (code, text) => void this.finish(code, text),
     });
   }
@@ -57,6 +65,9 @@ export class Lesson {
   enter(): void {
     void this.media.unlockSound();
     addEventListener('online', this.hurry);
+    addEventListener('pageshow', this.hurry);
+    document.addEventListener('resume', this.hurry);
+    this.telemetry.start();
     document.addEventListener('visibilitychange', this.hurry);
     this.line.start();
   }
@@ -206,7 +217,11 @@ export class Lesson {
   }
 
   private deafen(): void {
+    this.telemetry.stop();
+    this.links.stop();
     removeEventListener('online', this.hurry);
+    removeEventListener('pageshow', this.hurry);
+    document.removeEventListener('resume', this.hurry);
     document.removeEventListener('visibilitychange', this.hurry);
   }
 }

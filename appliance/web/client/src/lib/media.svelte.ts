@@ -31,12 +31,6 @@ const SPEAKERS_REMEMBERED = 8;
 
 export type MediaStatus = 'idle' | 'connecting' | 'connected' | 'reconnecting';
 
-/** Coming back would be wrong: two windows of one person would throw each other out for ever. */
-const FINAL = new Set<DisconnectReason | undefined>([
-  DisconnectReason.CLIENT_INITIATED,
-  DisconnectReason.DUPLICATE_IDENTITY,
-]);
-
 /** The sound and picture of one lesson. */
 export class LessonMedia {
   status: MediaStatus = $state('idle');
@@ -196,6 +190,19 @@ export class LessonMedia {
     this.retry = setTimeout(() => void this.connect(), ceiling / 2 + (Math.random() * ceiling) / 2);
   }
 
+  /** The network has come back or the page is awake again: do not sit out the wait. */
+  hurry(): void {
+    if (this.ended || this.status !== 'reconnecting' || this.room.state !== ConnectionState.Disconnected) return;
+    clearTimeout(this.retry);
+    this.attempt = 1;
+    void this.connect();
+  }
+
+  /** What telemetry looks at. */
+  get peers() {
+    return this.room.engine?.pcManager;
+  }
+
   private hear(): void {
     const redraw = () => this.refresh();
     for (const event of [
@@ -231,7 +238,9 @@ export class LessonMedia {
         this.refresh();
         // A failed first connect is handled where it was awaited.
         if (this.status === 'connecting') return;
-        if (FINAL.has(reason)) this.rest();
+        // Coming back would be wrong: two windows of one person would throw each other out for ever. But the library leaves by
+        // itself, too, when a browser freezes the page, and a page that wakes comes back.
+        if (reason === DisconnectReason.DUPLICATE_IDENTITY) this.rest();
         else this.again();
       });
   }

@@ -141,6 +141,16 @@ export type ClassEvent =
   | { kind: 'token'; token: string }
   | { kind: 'quality'; identity: Identity; quality: Quality; loss_percent: number };
 
+/** How much of the lesson still fits through the way down to somebody, from all to least. */
+export const CARRIED = ['all', 'softer', 'fewer_pictures', 'teacher_picture', 'voices', 'teacher_voice'] as const;
+export type Carried = (typeof CARRIED)[number];
+
+export interface LinkState {
+  carried: Carried;
+  cause: 'none' | 'loss' | 'bandwidth';
+  loss_percent: number;
+}
+
 export interface Welcome {
   type: 'welcome';
   epoch: string;
@@ -157,6 +167,7 @@ export type ServerFrame =
   | { type: 'done'; id: number }
   | { type: 'refused'; id: number; code: string; text: string }
   | { type: 'pong' }
+  | ({ type: 'link'; identity?: Identity } & LinkState)
   | { type: 'bye'; code: ByeCode; text: string };
 
 export type ClientFrame =
