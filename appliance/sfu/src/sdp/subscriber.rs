@@ -90,6 +90,8 @@ struct Slot {
     state: State,
     /// What the outstanding offer says of this section.
     offered: Option<TrackSid>,
+    /// It has carried another track. The client's receiver keeps the name of its first track.
+    reused: bool,
 }
 
 /// The sections of one subscriber connection.
@@ -147,15 +149,15 @@ impl Subscriber {
         let state = State::Used(Box::new(outgoing));
         let at = if let Some(at) = self.free[kind as usize].pop() {
             let slot = &mut self.slots[at];
-            (slot.codecs, slot.state) = (codecs, state);
+            (slot.codecs, slot.state, slot.reused) = (codecs, state, true);
             at
         } else if let Some(at) = self.rejected.pop() {
             let mid = self.new_mid();
-            self.slots[at] = Slot { mid, kind, codecs, state, offered: None };
+            self.slots[at] = Slot { mid, kind, codecs, state, offered: None, reused: false };
             at
         } else if self.slots.len() + 1 < SECTIONS_MAX {
             let mid = self.new_mid();
-            self.slots.push(Slot { mid, kind, codecs, state, offered: None });
+            self.slots.push(Slot { mid, kind, codecs, state, offered: None, reused: false });
             self.slots.len() - 1
         } else {
             return Err(SdpError::TooMany { what: "media sections", max: SECTIONS_MAX });
@@ -312,7 +314,7 @@ impl Slot {
             }
         }
         if let State::Used(outgoing) = &self.state {
-            outgoing.describe(&mut lines);
+            outgoing.describe(&mut lines, self.reused);
         }
         write::media(name, "UDP/TLS/RTP/SAVPF", formats, true, lines)
     }
@@ -362,10 +364,12 @@ impl Slot {
 }
 
 impl Outgoing {
-    /// Whose track it is, and on which SSRCs.
-    fn describe(&self, lines: &mut Lines) {
+    /// Whose track it is, and on which SSRCs. In a section that was another track's before, only the
+    /// name of the stream reaches the client's application: it has to be the track's.
+    fn describe(&self, lines: &mut Lines, reused: bool) {
         let (stream, track) = (&self.stream, &self.track);
-        lines.value("msid", format!("{}|{stream} {track}", self.publisher));
+        let named: &str = if reused { track.as_str() } else { stream.as_ref() };
+        lines.value("msid", format!("{}|{named} {track}", self.publisher));
         if let Some(rtx_ssrc) = self.rtx_ssrc {
             lines.value("ssrc-group", format!("FID {} {rtx_ssrc}", self.ssrc));
         }
