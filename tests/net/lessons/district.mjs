@@ -31,6 +31,7 @@ export class District {
     district.router = `${district.id}router`;
     district.address = SCHOOL_V4;
     district.addressV6 = SCHOOL_V6;
+    district.ipv6 = ipv6;
     district.sites = [];
     for (const namespace of [district.namespace, district.router]) {
       run("ip", "netns", "add", namespace);
@@ -93,11 +94,9 @@ export class Site {
   async build(settings) {
     const { district, namespace, number } = this;
     run("ip", "netns", "add", namespace);
-    if (settings.ipv6 !== "only") set(namespace, "net/ipv6/conf/all/disable_ipv6", 1);
     run("ip", "-n", namespace, "link", "set", "lo", "up");
-    const { ipv6, ...link } = settings;
     const file = join(district.folder, `${this.name}.json`);
-    writeFileSync(file, JSON.stringify(link));
+    writeFileSync(file, JSON.stringify(settings));
     const ends = ["--a", `${namespace}:eth0`, "--b", `${district.router}:${this.device}`];
     this.process = spawn(process.env.BELFRY_NET, ["link", "--settings", file, "--log", this.log, ...ends], {
       stdio: ["pipe", "pipe", "inherit"],
@@ -105,16 +104,23 @@ export class Site {
     this.answers = createInterface(this.process.stdout)[Symbol.asyncIterator]();
     const ready = await this.answer();
     if (!ready.ready) throw new Error(`the link of ${this.name} said ${JSON.stringify(ready)}`);
-    if (ipv6 === "only") {
-      run("ip", "-n", district.router, "address", "add", `fd20:${number}::1/64`, "dev", this.device, "nodad");
-      run("ip", "-n", namespace, "address", "add", `fd20:${number}::2/64`, "dev", "eth0", "nodad");
-    } else {
-      run("ip", "-n", district.router, "address", "add", `10.20.${number}.1/24`, "dev", this.device);
-      run("ip", "-n", namespace, "address", "add", `10.20.${number}.2/24`, "dev", "eth0");
-    }
+    run("ip", "-n", district.router, "address", "add", `10.20.${number}.1/24`, "dev", this.device);
     run("ip", "-n", district.router, "link", "set", this.device, "up");
     run("ip", "-n", namespace, "link", "set", "eth0", "up");
-    this.route(ipv6 === "only" ? `fd20:${number}::1` : `10.20.${number}.1`);
+    if (district.ipv6) run("ip", "-n", district.router, "address", "add", `fd20:${number}::1/64`, "dev", this.device, "nodad");
+    this.family(4);
+  }
+
+  /** The site has addresses of this kind alone. */
+  family(version) {
+    if (this.version === version) return;
+    const { namespace, number } = this;
+    run("ip", "-n", namespace, "address", "flush", "dev", "eth0");
+    set(namespace, "net/ipv6/conf/all/disable_ipv6", version === 6 ? 0 : 1);
+    if (version === 6) run("ip", "-n", namespace, "address", "add", `fd20:${number}::2/64`, "dev", "eth0", "nodad");
+    else run("ip", "-n", namespace, "address", "add", `10.20.${number}.${this.host}/24`, "dev", "eth0");
+    this.version = version;
+    this.route(version === 6 ? `fd20:${number}::1` : `10.20.${number}.1`);
   }
 
   route(via) {
@@ -162,14 +168,19 @@ export class Site {
 
   nft(name, hook, rules) {
     const table = `inet ${this.device}${name}`;
-    const text = `table ${table} {}\ndelete table ${table}\ntable ${table} {\n chain all {\n type ${hook};\n ${rules.join("\n ")}\n }\n}\n`;
+    const text = `table ${table} {}\ndelete table ${table}\ntable ${table} {\n chain rules {\n type ${hook};\n ${rules.join("\n ")}\n }\n}\n`;
     execFileSync("ip", ["netns", "exec", this.district.router, "nft", "-f", "-"], { input: text, stdio: ["pipe", "pipe", "pipe"] });
   }
 
-  /** The mappings of this site's UDP: the router's port for each. */
-  mappings() {
-    const listed = run("ip", "netns", "exec", this.district.router, "conntrack", "-L", "-p", "udp", "-s", `10.20.${this.number}.${this.host}`);
-    return listed.trim().split("\n").filter(Boolean).map((line) => Number(/dport=(\d+)[^=]*$/.exec(line.replace(/ \[.*| mark.*/g, ""))?.[1]));
+  translateNot() {
+    this.nft("translate", "nat hook postrouting priority 100", []);
+  }
+
+  /** As when the router starts anew: what comes next from the site gets other ports. */
+  forgetMappings() {
+    const mappings = ["-p", "udp", "-s", `10.20.${this.number}.${this.host}`];
+    const told = execFileSync("ip", ["netns", "exec", this.district.router, "conntrack", "-D", ...mappings], { encoding: "utf8", stdio: "pipe" });
+    if (!told.includes("udp")) throw new Error(`the router had no mapping of ${this.name}`);
   }
 
   /** Another address, as from a DHCP server that has forgotten the lease. */

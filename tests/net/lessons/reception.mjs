@@ -1,5 +1,37 @@
 // What a page hears and sees of the others: quality, not only growth, from the statistics of its peer connections.
 
+import { receivedTracks } from "../kit/media.mjs";
+
+/** Sound flows when it has come for so many readings in a row, so far apart. */
+const FLOW_READINGS = 4;
+const FLOW_EVERY_MS = 250;
+
+/** Waits until `count` tracks of sound flow without a break; the time (unix ms) when they began to. */
+export async function flows(person, count, deadlineMs) {
+  const begun = Date.now();
+  const tracks = new Map();
+  for (;;) {
+    const at = Date.now();
+    const rows = (await person.evaluate(receivedTracks)).filter(({ kind }) => kind === "audio");
+    const flowing = rows.map((row) => {
+      const key = `${row.ssrc}/${row.track}`;
+      const known = tracks.get(key);
+      const grows = known && row.bytes > known.bytes;
+      const since = grows ? (known.since ?? at) : null;
+      const run = grows ? known.run + 1 : 0;
+      const quiet = grows ? known.quiet : row.energy;
+      tracks.set(key, { bytes: row.bytes, since, run, quiet });
+      return run >= FLOW_READINGS && row.energy > quiet ? since : null;
+    });
+    const since = flowing.filter((time) => time !== null).sort((one, other) => one - other);
+    if (since.length >= count) return since[count - 1];
+    if (at - begun > deadlineMs) {
+      throw new Error(`${person.username}: ${count} sounds do not flow within ${deadlineMs} ms (${since.length} of ${rows.length} do)`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, FLOW_EVERY_MS));
+  }
+}
+
 /** Runs in every page before its own scripts: keeps the id that the server gives this participant, one a signalling socket. */
 export function keepSids() {
   const kept = [];
