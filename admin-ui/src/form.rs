@@ -30,6 +30,7 @@ pub enum Control {
         min: i64,
         max: i64,
     },
+    Date,
     /// Hours and minutes.
     Time,
     Area {

@@ -3,8 +3,8 @@
 use crate::form::{Choice, Control, Field, Form, Weight};
 use crate::frame::{Crumb, Flash, Frame, Me, Section, Theme, Tone};
 use crate::page::{
-    Certificate, Class, ClassRow, Classes, FormPage, Guide, Home, Member, Page, Pager, People,
-    Person, PersonRow, PlainForm, Problem, Record, RecordRow, Roster, Secret, Settings,
+    Action, Certificate, Class, ClassRow, Classes, FormPage, Guide, Home, Member, Page, Pager,
+    People, Person, PersonRow, PlainForm, Problem, Record, RecordRow, Roster, Secret, Settings,
     SettingsGroup, SignIn, Slot, Status, Todo,
 };
 
@@ -237,6 +237,7 @@ fn classes(any: bool) -> Classes {
         band: band.to_owned(),
         teachers: teachers.to_owned(),
         students,
+        archived: id == 2,
     };
     let rows = vec![
         row(1, "Mathematics 7b", "Grades 6 to 12", "Chen Wei", 30),
@@ -283,6 +284,7 @@ fn class() -> Class {
         rosters: vec![roster("teachers", "Teachers", true), roster("students", "Students", false)],
         slots: vec![Slot {
             label: "Monday, 09:45 to 10:30".to_owned(),
+            change: "/admin/classes/1/slots/1".to_owned(),
             remove: Form::new("/admin/classes/1/slots/1/remove", "Remove")
                 .of("Monday, 09:45 to 10:30")
                 .weight(Weight::Quiet),
@@ -291,8 +293,22 @@ fn class() -> Class {
             .weight(Weight::Plain)
             .inline()
             .field(Field::new("day", "Day", Control::Select(days)))
+            .field(Field::new("date", "Date", Control::Date).optional())
             .field(Field::new("start", "From", Control::Time).value("09:45"))
             .field(Field::new("end", "To", Control::Time)),
+        archived: true,
+        actions: vec![
+            Action::form(
+                "Puts the class back.".to_owned(),
+                Form::new("/admin/classes/1/restore", "Restore").weight(Weight::Plain),
+            ),
+            Action::link(
+                "Deletes the class for good.".to_owned(),
+                "/admin/classes/1/delete".to_owned(),
+                "Delete".to_owned(),
+            )
+            .danger(),
+        ],
     }
 }
 

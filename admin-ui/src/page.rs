@@ -177,6 +177,7 @@ pub struct ClassRow {
     pub band: String,
     pub teachers: String,
     pub students: u64,
+    pub archived: bool,
 }
 
 /// One class: its details, who belongs to it, when it meets.
@@ -188,6 +189,43 @@ pub struct Class {
     pub rosters: Vec<Roster>,
     pub slots: Vec<Slot>,
     pub add_slot: Form,
+    pub archived: bool,
+    pub actions: Vec<Action>,
+}
+
+/// Something that can be done to what a page shows, beside a sentence about it.
+#[derive(Debug)]
+pub struct Action {
+    help: String,
+    way: Way,
+    danger: bool,
+}
+
+#[derive(Debug)]
+enum Way {
+    Form(Box<Form>),
+    /// To a page that asks first.
+    Link {
+        href: String,
+        label: String,
+    },
+}
+
+impl Action {
+    pub fn form(help: String, form: Form) -> Self {
+        Self { help, way: Way::Form(Box::new(form)), danger: false }
+    }
+
+    pub fn link(help: String, href: String, label: String) -> Self {
+        Self { help, way: Way::Link { href, label }, danger: false }
+    }
+
+    /// The link is to something that cannot be undone.
+    #[must_use]
+    pub fn danger(mut self) -> Self {
+        self.danger = true;
+        self
+    }
 }
 
 /// The teachers or the students of a class.
@@ -208,10 +246,12 @@ pub struct Member {
     pub remove: Form,
 }
 
-/// A weekly meeting time.
+/// A meeting time.
 #[derive(Debug)]
 pub struct Slot {
     pub label: String,
+    /// The page that changes it.
+    pub change: String,
     pub remove: Form,
 }
 

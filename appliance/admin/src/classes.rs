@@ -1,28 +1,23 @@
-//! Classes: the list, one class, its roster and its timetable.
+//! Classes: the list, one class, putting it away and deleting it.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
 use belfry_admin_ui::{
-    Choice, ClassRow, Control, Field, Form, Member, Roster, Section, Slot as SlotView, Weight, say,
-    say_with,
+    Action, Choice, ClassRow, Control, Field, Form, FormPage, Section, Weight, say, say_with,
 };
-use belfry_audit::{Class as AuditClass, Person as AuditPerson, PersonRole};
+use belfry_audit::Class as AuditClass;
 use belfry_http::{Audit, Caller, Detail, Fields, Problem, now};
-use belfry_model::{ClassId, PersonId, Pii, Role};
-use belfry_store::{
-    Band, Class, Enrolled, EnrolledAs, Error, NewClass, NewSlot, Person, Slot, SlotDay,
-};
+use belfry_model::ClassId;
+use belfry_store::{Band, Class, EnrolledAs, Error, NewClass};
 
-use crate::reader::{Reader, attention, refused, shown, went};
-use crate::when::{minute_of_day, time_of_day};
+use crate::reader::{Reader, attention, danger, refused, shown, went};
+use crate::roster::roster;
+use crate::slots::{self, SlotEntry};
 use crate::{Admin, name_error, store_problem};
-
-/// User names of one "add" form.
-const ADD_USERNAMES_MAX: usize = 200;
 
 /// What was entered and what is wrong with it.
 #[derive(Debug, Default)]
-struct Details {
+pub(crate) struct Details {
     name: String,
     name_error: Option<String>,
     band: String,
@@ -99,6 +94,7 @@ pub(crate) async fn list(
             .collect::<Vec<_>>()
             .join(", "),
         students: listed.students_count,
+        archived: listed.class.archived,
     });
     let frame = reader.section(Section::Classes);
     Ok(shown(&belfry_admin_ui::Classes { frame, rows: rows.collect() }))
@@ -150,30 +146,20 @@ pub(crate) async fn create(
 
 /// What is entered in the forms of a class's page, where it is not what is stored.
 #[derive(Debug, Default)]
-struct Entered {
-    details: Option<Details>,
+pub(crate) struct Entered {
+    pub(crate) details: Option<Details>,
     /// For which roster, what was entered, what is wrong.
-    roster: Option<(EnrolledAs, String, String)>,
-    slot: Option<SlotEntry>,
-}
-
-#[derive(Debug, Default)]
-struct SlotEntry {
-    day: String,
-    start: String,
-    end: String,
-    day_error: Option<String>,
-    start_error: Option<String>,
-    end_error: Option<String>,
+    pub(crate) roster: Option<(EnrolledAs, String, String)>,
+    pub(crate) slot: Option<SlotEntry>,
 }
 
 /// The class, if it is of the reader's school.
-async fn find(admin: &Admin, caller: &Caller, id: i64) -> Result<Class, Problem> {
+pub(crate) async fn find(admin: &Admin, caller: &Caller, id: i64) -> Result<Class, Problem> {
     let class = admin.store.class(ClassId(id)).await.map_err(|error| store_problem(&error))?;
     class.filter(|class| class.school == caller.school).ok_or_else(Problem::not_found)
 }
 
-async fn page(
+pub(crate) async fn page(
     admin: &Admin,
     reader: &Reader,
     class: &Class,
@@ -195,113 +181,24 @@ async fn page(
         frame,
         form: details.into_form(&path, say("class-save"), &csrf),
         rosters: vec![roster(EnrolledAs::Teacher), roster(EnrolledAs::Student)],
-        slots: slots.iter().map(|slot| slot_view(&path, &csrf, slot)).collect(),
-        add_slot: slot_form(&path, &csrf, entered.slot.unwrap_or_default()),
+        slots: slots.iter().map(|slot| slots::view(&path, &csrf, slot)).collect(),
+        add_slot: slots::form(&path, &csrf, entered.slot.unwrap_or_default()),
+        archived: class.archived,
+        actions: actions(&path, &csrf, class),
     })
 }
 
-fn roster(
-    path: &str,
-    csrf: &str,
-    enrolled_as: EnrolledAs,
-    enrolled: &[Enrolled],
-    entered: Option<&(EnrolledAs, String, String)>,
-) -> Roster {
-    let (id, title, none, add) = match enrolled_as {
-        EnrolledAs::Teacher => (
-            "teachers",
-            say("class-teachers"),
-            say("class-teachers-none"),
-            say("class-add-teachers"),
-        ),
-        EnrolledAs::Student => (
-            "students",
-            say("class-students"),
-            say("class-students-none"),
-            say("class-add-students"),
-        ),
+/// What can be done to the class as a whole.
+fn actions(path: &str, csrf: &str, class: &Class) -> Vec<Action> {
+    let put_away = if class.archived {
+        let form = Form::new(format!("{path}/restore"), say("class-restore"));
+        Action::form(say("class-restore-help"), form.csrf(csrf).weight(Weight::Plain))
+    } else {
+        Action::link(say("class-archive-help"), format!("{path}/archive"), say("class-archive"))
     };
-    let members = enrolled.iter().filter(|member| member.enrolled_as == enrolled_as);
-    let (text, error) = entered
-        .filter(|(for_roster, ..)| *for_roster == enrolled_as)
-        .map_or((String::new(), None), |(_, text, error)| (text.clone(), Some(error.clone())));
-    let field = Field::new("usernames", add.clone(), Control::Area { rows: 3 })
-        .within(id)
-        .help(say("class-add-help"))
-        .value(text)
-        .code()
-        .error(error);
-    Roster {
-        id,
-        title,
-        none,
-        members: members.map(|member| member_view(path, csrf, member)).collect(),
-        add: Form::new(format!("{path}/{id}"), add).csrf(csrf).weight(Weight::Plain).field(field),
-    }
-}
-
-fn member_view(path: &str, csrf: &str, member: &Enrolled) -> Member {
-    Member {
-        id: member.person.0,
-        name: member.name.reveal().clone(),
-        username: member.username.reveal().clone(),
-        remove: Form::new(format!("{path}/remove"), say("class-remove"))
-            .of(member.name.reveal())
-            .csrf(csrf)
-            .weight(Weight::Quiet)
-            .hidden("person", member.person.to_string()),
-    }
-}
-
-const DAYS: [&str; 7] = [
-    "day-monday",
-    "day-tuesday",
-    "day-wednesday",
-    "day-thursday",
-    "day-friday",
-    "day-saturday",
-    "day-sunday",
-];
-
-fn slot_view(path: &str, csrf: &str, slot: &Slot) -> SlotView {
-    let (start, end) = (time_of_day(slot.starts_minute), time_of_day(slot.ends_minute));
-    let day = match slot.day {
-        SlotDay::Weekday(number) => {
-            DAYS.get(usize::from(number).wrapping_sub(1)).map(|key| say(key)).unwrap_or_default()
-        }
-        SlotDay::Once(day) => crate::when::date(belfry_model::Timestamp(day * 86_400_000)),
-    };
-    let label = say_with("class-slot", &[("day", &*day), ("start", &*start), ("end", &*end)]);
-    let remove = Form::new(format!("{path}/slots/remove"), say("class-remove"))
-        .of(label.clone())
-        .csrf(csrf)
-        .weight(Weight::Quiet)
-        .hidden("slot", slot.id.to_string());
-    SlotView { label, remove }
-}
-
-fn slot_form(path: &str, csrf: &str, entered: SlotEntry) -> Form {
-    let days =
-        (1..=DAYS.len()).zip(DAYS).map(|(number, key)| Choice::new(number.to_string(), say(key)));
-    Form::new(format!("{path}/slots"), say("class-slot-add"))
-        .csrf(csrf)
-        .weight(Weight::Plain)
-        .inline()
-        .field(
-            Field::new("day", say("class-slot-day"), Control::Select(days.collect()))
-                .value(entered.day)
-                .error(entered.day_error),
-        )
-        .field(
-            Field::new("start", say("class-slot-start"), Control::Time)
-                .value(entered.start)
-                .error(entered.start_error),
-        )
-        .field(
-            Field::new("end", say("class-slot-end"), Control::Time)
-                .value(entered.end)
-                .error(entered.end_error),
-        )
+    let delete =
+        Action::link(say("class-delete-help"), format!("{path}/delete"), say("class-delete"));
+    vec![put_away, delete.danger()]
 }
 
 pub(crate) async fn show(
@@ -339,200 +236,103 @@ pub(crate) async fn change(
     }
 }
 
-pub(crate) async fn add_teachers(
-    state: State<Admin>,
-    id: Path<i64>,
-    caller: Caller,
-    reader: Reader,
-    audit: Audit,
-    form: Fields,
-) -> Result<Response, Problem> {
-    add(state, id, caller, reader, audit, form, EnrolledAs::Teacher).await
+/// Asks before something is done that is not undone with one click.
+fn confirm(reader: &Reader, class: &Class, what: Ending) -> FormPage {
+    let path = format!("/admin/classes/{}", class.id);
+    let values = [("name", class.name.as_str())];
+    let (title, intro, go, action) = match what {
+        Ending::Archive => (
+            say_with("class-archive-title", &values),
+            say("class-archive-intro"),
+            say("class-archive"),
+            format!("{path}/archive"),
+        ),
+        Ending::Delete => (
+            say_with("class-delete-title", &values),
+            say("class-delete-intro"),
+            say("class-delete"),
+            format!("{path}/delete"),
+        ),
+    };
+    let form = Form::new(action, go).csrf(reader.csrf()).weight(Weight::Danger).cancel(path);
+    FormPage { frame: reader.below(Section::Classes, title), intro, form }
 }
 
-pub(crate) async fn add_students(
-    state: State<Admin>,
-    id: Path<i64>,
-    caller: Caller,
-    reader: Reader,
-    audit: Audit,
-    form: Fields,
-) -> Result<Response, Problem> {
-    add(state, id, caller, reader, audit, form, EnrolledAs::Student).await
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    Archive,
+    Delete,
 }
 
-async fn add(
+pub(crate) async fn archive_form(
     State(admin): State<Admin>,
     Path(id): Path<i64>,
     caller: Caller,
     reader: Reader,
-    audit: Audit,
-    form: Fields,
-    enrolled_as: EnrolledAs,
 ) -> Result<Response, Problem> {
     let class = find(&admin, &caller, id).await?;
-    let text = form.text("usernames").to_owned();
-    let people = match people_named(&admin, &class, enrolled_as, &text).await? {
-        Ok(people) => people,
-        Err(error) => {
-            let roster = Some((enrolled_as, text, error));
-            let entered = Entered { roster, ..Entered::default() };
-            return Ok(refused(&page(&admin, &reader, &class, entered).await?));
-        }
-    };
-    let role = match enrolled_as {
-        EnrolledAs::Teacher => PersonRole::Teacher,
-        EnrolledAs::Student => PersonRole::Student,
-    };
-    for person in people {
-        let (class_id, person_id) = (AuditClass(id), AuditPerson(person.0));
-        audit.append(Detail::EnrolmentAdded { class: class_id, person: person_id, role }).await?;
-        let enrolled = admin.store.enrol(class.id, person, enrolled_as, now()).await;
-        enrolled.map_err(|error| store_problem(&error))?;
-    }
-    Ok(went(&format!("/admin/classes/{id}"), "roster-added"))
+    Ok(shown(&confirm(&reader, &class, Ending::Archive)))
 }
 
-/// The people of a list of user names, or a sentence about those that cannot be added.
-async fn people_named(
+pub(crate) async fn archive(
+    State(admin): State<Admin>,
+    Path(id): Path<i64>,
+    caller: Caller,
+    audit: Audit,
+) -> Result<Response, Problem> {
+    let class = find(&admin, &caller, id).await?;
+    audit.append(Detail::ClassArchived { class: AuditClass(id) }).await?;
+    set_archived(&admin, &class, true, "class-archived").await
+}
+
+pub(crate) async fn restore(
+    State(admin): State<Admin>,
+    Path(id): Path<i64>,
+    caller: Caller,
+    audit: Audit,
+) -> Result<Response, Problem> {
+    let class = find(&admin, &caller, id).await?;
+    audit.append(Detail::ClassRestored { class: AuditClass(id) }).await?;
+    set_archived(&admin, &class, false, "class-restored").await
+}
+
+async fn set_archived(
     admin: &Admin,
     class: &Class,
-    enrolled_as: EnrolledAs,
-    text: &str,
-) -> Result<Result<Vec<PersonId>, String>, Problem> {
-    let names = text.split([',', ';', '\n', '\r', '\t', ' ']).filter(|name| !name.is_empty());
-    let (mut people, mut unknown, mut other) = (Vec::new(), Vec::new(), Vec::new());
-    for name in names.take(ADD_USERNAMES_MAX) {
-        let username = Pii::new(name.to_lowercase());
-        let found =
-            admin.store.credential(username).await.map_err(|error| store_problem(&error))?;
-        match found.map(|credential| credential.person) {
-            Some(person) if person.school != class.school => unknown.push(name),
-            Some(person) if fits(&person, enrolled_as) => people.push(person.id),
-            Some(_) => other.push(name),
-            None => unknown.push(name),
-        }
-    }
-    let sentence = |key, names: &[&str]| say_with(key, &[("names", names.join(", "))]);
-    Ok(match (people.is_empty(), unknown.is_empty(), other.is_empty()) {
-        (_, false, _) => Err(sentence("error-roster-unknown", &unknown)),
-        (_, _, false) => Err(sentence("error-roster-role", &other)),
-        (true, ..) => Err(say("error-roster-empty")),
-        _ => Ok(people),
-    })
+    archived: bool,
+    done: &str,
+) -> Result<Response, Problem> {
+    let set = admin.store.set_archived(class.id, archived, now()).await;
+    set.map_err(|error| store_problem(&error))?;
+    Ok(went(&format!("/admin/classes/{}", class.id), done))
 }
 
-fn fits(person: &Person, enrolled_as: EnrolledAs) -> bool {
-    match enrolled_as {
-        EnrolledAs::Teacher => person.role == Role::Teacher,
-        EnrolledAs::Student => person.role == Role::Student,
-    }
-}
-
-pub(crate) async fn remove(
+pub(crate) async fn delete_form(
     State(admin): State<Admin>,
     Path(id): Path<i64>,
     caller: Caller,
-    audit: Audit,
-    form: Fields,
+    reader: Reader,
 ) -> Result<Response, Problem> {
     let class = find(&admin, &caller, id).await?;
-    let person = form.text("person").parse().map(PersonId).map_err(|_| Problem::malformed())?;
-    let (class_id, person_id) = (AuditClass(id), AuditPerson(person.0));
-    audit.append(Detail::EnrolmentRemoved { class: class_id, person: person_id }).await?;
-    admin.store.unenrol(class.id, person).await.map_err(|error| store_problem(&error))?;
-    Ok(went(&format!("/admin/classes/{id}"), "roster-removed"))
+    Ok(shown(&confirm(&reader, &class, Ending::Delete)))
 }
 
-/// The parsed time, or what was entered with what is wrong with it.
-fn read_slot(form: &Fields) -> Result<NewSlot, Box<SlotEntry>> {
-    let (day, start, end) = (form.text("day"), form.text("start"), form.text("end"));
-    let weekday = day.parse().ok().filter(|number: &u8| (1..=7).contains(number));
-    let (starts, ends) = (minute_of_day(start), minute_of_day(end));
-    let ordered = starts.zip(ends).is_none_or(|(starts, ends)| starts < ends);
-    if let (Some(day), Some(starts_minute), Some(ends_minute), true) =
-        (weekday, starts, ends, ordered)
-    {
-        return Ok(NewSlot { day: SlotDay::Weekday(day), starts_minute, ends_minute });
-    }
-    let time_error = |time: Option<u16>| time.is_none().then(|| say("error-slot-time"));
-    Err(Box::new(SlotEntry {
-        day: day.to_owned(),
-        start: start.to_owned(),
-        end: end.to_owned(),
-        day_error: weekday.is_none().then(|| say("error-slot-day")),
-        start_error: time_error(starts),
-        end_error: time_error(ends).or_else(|| (!ordered).then(|| say("error-slot-order"))),
-    }))
-}
-
-pub(crate) async fn add_slot(
+/// What was held stays in the record; a lesson that is under way is ended first, by its teacher.
+pub(crate) async fn delete(
     State(admin): State<Admin>,
     Path(id): Path<i64>,
     caller: Caller,
     reader: Reader,
     audit: Audit,
-    form: Fields,
 ) -> Result<Response, Problem> {
     let class = find(&admin, &caller, id).await?;
-    let mut slots = stored_slots(&admin, class.id).await?;
-    let slot = read_slot(&form).and_then(|slot| {
-        let overlaps = slots.iter().any(|(_, other)| {
-            other.day == slot.day
-                && other.starts_minute < slot.ends_minute
-                && slot.starts_minute < other.ends_minute
-        });
-        let taken = || SlotEntry {
-            day: form.text("day").to_owned(),
-            start: form.text("start").to_owned(),
-            end: form.text("end").to_owned(),
-            start_error: Some(say("error-slot-taken")),
-            ..SlotEntry::default()
-        };
-        if overlaps { Err(Box::new(taken())) } else { Ok(slot) }
-    });
-    match slot {
-        Ok(slot) => slots.push((0, slot)),
-        Err(slot) => {
-            let entered = Entered { slot: Some(*slot), ..Entered::default() };
-            return Ok(refused(&page(&admin, &reader, &class, entered).await?));
-        }
+    let running = admin.store.running_lesson(class.id).await;
+    if running.map_err(|error| store_problem(&error))?.is_some() {
+        let mut page = confirm(&reader, &class, Ending::Delete);
+        page.frame.flash = Some(danger(say("error-class-in-lesson")));
+        return Ok(refused(&page));
     }
-    save_slots(&admin, &audit, class.id, slots).await?;
-    Ok(went(&format!("/admin/classes/{id}"), "slot-added"))
-}
-
-pub(crate) async fn remove_slot(
-    State(admin): State<Admin>,
-    Path(id): Path<i64>,
-    caller: Caller,
-    audit: Audit,
-    form: Fields,
-) -> Result<Response, Problem> {
-    let class = find(&admin, &caller, id).await?;
-    let gone: i64 = form.text("slot").parse().map_err(|_| Problem::malformed())?;
-    let mut slots = stored_slots(&admin, class.id).await?;
-    slots.retain(|(slot, _)| *slot != gone);
-    save_slots(&admin, &audit, class.id, slots).await?;
-    Ok(went(&format!("/admin/classes/{id}"), "slot-removed"))
-}
-
-async fn stored_slots(admin: &Admin, class: ClassId) -> Result<Vec<(i64, NewSlot)>, Problem> {
-    let slots = admin.store.slots(class).await.map_err(|error| store_problem(&error))?;
-    let slots = slots.into_iter().map(|slot| {
-        let Slot { id, day, starts_minute, ends_minute, .. } = slot;
-        (id, NewSlot { day, starts_minute, ends_minute })
-    });
-    Ok(slots.collect())
-}
-
-async fn save_slots(
-    admin: &Admin,
-    audit: &Audit,
-    class: ClassId,
-    slots: Vec<(i64, NewSlot)>,
-) -> Result<(), Problem> {
-    audit.append(Detail::TimetableChanged { class: AuditClass(class.0) }).await?;
-    let slots = slots.into_iter().map(|(_, slot)| slot).collect();
-    admin.store.set_slots(class, slots).await.map_err(|error| store_problem(&error))
+    audit.append(Detail::ClassDeleted { class: AuditClass(id) }).await?;
+    admin.store.delete_class(class.id).await.map_err(|error| store_problem(&error))?;
+    Ok(went("/admin/classes", "class-deleted"))
 }

@@ -12,8 +12,10 @@ mod home;
 mod people;
 mod reader;
 mod record;
+mod roster;
 mod settings;
 mod sign_in;
+mod slots;
 mod when;
 
 use std::fmt;
@@ -67,7 +69,7 @@ const ADMIN: Access = Access::roles(&[Role::Admin]);
 /// Every route of this crate.
 pub fn routes() -> Routes<Admin> {
     let pages = connection_routes(page_routes(Routes::new()));
-    class_routes(people_routes(sign_in_routes(pages)))
+    ending_routes(class_routes(people_routes(sign_in_routes(pages))))
 }
 
 fn page_routes(routes: Routes<Admin>) -> Routes<Admin> {
@@ -215,22 +217,22 @@ fn class_routes(routes: Routes<Admin>) -> Routes<Admin> {
         .add(post("/admin/classes/{id}", EventKind::ClassChanged).handle(classes::change))
         .add(
             post("/admin/classes/{id}/teachers", EventKind::EnrolmentAdded)
-                .handle(classes::add_teachers),
+                .handle(roster::add_teachers),
         )
         .add(
             post("/admin/classes/{id}/students", EventKind::EnrolmentAdded)
-                .handle(classes::add_students),
+                .handle(roster::add_students),
         )
-        .add(
-            post("/admin/classes/{id}/remove", EventKind::EnrolmentRemoved).handle(classes::remove),
-        )
-        .add(
-            post("/admin/classes/{id}/slots", EventKind::TimetableChanged)
-                .handle(classes::add_slot),
-        )
+        .add(post("/admin/classes/{id}/remove", EventKind::EnrolmentRemoved).handle(roster::remove))
+        .add(post("/admin/classes/{id}/slots", EventKind::TimetableChanged).handle(slots::add))
         .add(
             post("/admin/classes/{id}/slots/remove", EventKind::TimetableChanged)
-                .handle(classes::remove_slot),
+                .handle(slots::remove),
+        )
+        .add(get("/admin/classes/{id}/slots/{slot}").audit(lists).handle(slots::show))
+        .add(
+            post("/admin/classes/{id}/slots/{slot}", EventKind::TimetableChanged)
+                .handle(slots::change),
         )
 }
 
@@ -246,6 +248,20 @@ fn connection_routes(routes: Routes<Admin>) -> Routes<Admin> {
         )
         .add(get("/admin/connections/people/{id}").audit(read).handle(connections::person))
         .add(get("/admin/connections/guests/{id}").audit(read).handle(connections::of_guest))
+}
+
+/// The end of a class; nobody does it in passing.
+fn ending_routes(routes: Routes<Admin>) -> Routes<Admin> {
+    let access = ADMIN.with_step_up();
+    let get = |path| Draft::page(Method::GET, path).access(access).audit(no_audit!("asks first"));
+    let post =
+        |path, kind| Draft::page(Method::POST, path).access(access).audit(Declared::Audited(kind));
+    routes
+        .add(get("/admin/classes/{id}/archive").handle(classes::archive_form))
+        .add(post("/admin/classes/{id}/archive", EventKind::ClassArchived).handle(classes::archive))
+        .add(post("/admin/classes/{id}/restore", EventKind::ClassRestored).handle(classes::restore))
+        .add(get("/admin/classes/{id}/delete").handle(classes::delete_form))
+        .add(post("/admin/classes/{id}/delete", EventKind::ClassDeleted).handle(classes::delete))
 }
 
 /// The answer when the database does not do what it should.

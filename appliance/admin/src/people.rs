@@ -3,8 +3,8 @@
 use axum::extract::{Path, State};
 use axum::response::Response;
 use belfry_admin_ui::{
-    Choice, Control, Field, Flash, Form, FormPage, Pager, PersonRow, Secret, Section, Tone, Weight,
-    say, say_with,
+    Choice, Control, Field, Flash, Form, FormPage, Pager, PersonRow, Secret, Section, Weight, say,
+    say_with,
 };
 use belfry_http::{Audit, Caller, Fields, Problem, now};
 use belfry_identity::{
@@ -14,7 +14,7 @@ use belfry_model::limits::NAME_CHARS_MAX;
 use belfry_model::{PersonId, Pii, Role};
 use belfry_store::Person;
 
-use crate::reader::{Reader, attention, refused, shown, went};
+use crate::reader::{Reader, attention, danger, refused, shown, went};
 use crate::{Admin, identity_problem, name_error, signed_in, store_problem};
 
 /// Accounts on one page of the list.
@@ -334,7 +334,7 @@ async fn set_disabled(
     let person = find(&admin, caller, id).await?;
     let not = |key| {
         let mut page = page(reader, who, &person, Entered::of(&person));
-        page.frame.flash = Some(Flash { tone: Tone::Danger, text: say(key) });
+        page.frame.flash = Some(danger(say(key)));
         refused(&page)
     };
     if person.id == who.person {

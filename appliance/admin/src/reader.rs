@@ -88,9 +88,13 @@ fn done(code: &str) -> Option<Flash> {
         "person-enabled" => "done-person-enabled",
         "class-added" => "done-class-added",
         "class-saved" => "done-class-saved",
+        "class-archived" => "done-class-archived",
+        "class-restored" => "done-class-restored",
+        "class-deleted" => "done-class-deleted",
         "roster-added" => "done-roster-added",
         "roster-removed" => "done-roster-removed",
         "slot-added" => "done-slot-added",
+        "slot-changed" => "done-slot-changed",
         "slot-removed" => "done-slot-removed",
         "settings-saved" => "done-settings-saved",
         "password-changed" => "done-password-changed",
@@ -111,7 +115,12 @@ pub(crate) fn refused(page: &impl Page) -> Response {
 
 /// The message above a form that was not accepted.
 pub(crate) fn attention() -> Flash {
-    Flash { tone: Tone::Danger, text: say("error-form") }
+    danger(say("error-form"))
+}
+
+/// A message that says why not.
+pub(crate) fn danger(text: String) -> Flash {
+    Flash { tone: Tone::Danger, text }
 }
 
 /// To the page that shows what was done.

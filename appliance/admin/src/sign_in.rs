@@ -9,7 +9,7 @@ use belfry_model::Role;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use crate::asset::local;
-use crate::reader::{Reader, shown};
+use crate::reader::{Reader, danger, shown};
 use crate::{Admin, identity_problem, signed_in};
 
 /// The page, with the name entered before and what was wrong.
@@ -31,11 +31,6 @@ fn sign_in_page(reader: &Reader, next: &str, username: &str, wrong: [Option<Stri
                 .error(no_password),
         );
     SignIn { frame: reader.plain(say("sign-in-title")), form }
-}
-
-/// A message that says why not.
-fn danger(text: String) -> Flash {
-    Flash { tone: Tone::Danger, text }
 }
 
 fn throttled(retry_after_ms: i64) -> Flash {

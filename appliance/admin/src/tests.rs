@@ -155,7 +155,8 @@ async fn every_page_opens_for_an_administrator() {
         if route.method != http::Method::GET || route.path.starts_with("/assets") {
             continue;
         }
-        let answer = kit.get(&route.path.replace("{id}", "1"), &pass.token).await;
+        let answer =
+            kit.get(&route.path.replace("{id}", "1").replace("{slot}", "1"), &pass.token).await;
         let expected = if route.path == "/sign-in" { 303 } else { 200 };
         assert_eq!(answer.status, expected, "{}: {}", route.path, answer.text);
     }
@@ -246,6 +247,82 @@ async fn a_class_gets_its_people_and_times() {
     let page = kit.get(&path, &admin.token).await;
     assert!(page.text.contains("Monday, 09:00 to 09:45") && page.text.contains(student));
     assert_eq!(kit.recorded(EventKind::EnrolmentAdded), 1);
+}
+
+#[tokio::test]
+async fn a_time_is_entered_once_or_weekly_changed_and_removed() {
+    let kit = kit().await;
+    let admin = kit.pass(Role::Admin, now()).await;
+    let added = kit.post("/admin/classes/new", &admin, "name=Latin+8a&band=6-12").await;
+    let path = added.location.split_once('?').expect("a message").0.to_owned();
+    let slots = format!("{path}/slots");
+    for (date, says) in
+        [("", "Enter a date."), ("2026-02-30", "Enter a date."), ("2020-01-01", "has passed")]
+    {
+        let body = format!("day=once&date={date}&start=09:00&end=09:45");
+        let wrong = kit.post(&slots, &admin, &body).await;
+        assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(wrong.text.contains(says), "{date}: {}", wrong.text);
+    }
+    let once = kit.post(&slots, &admin, "day=once&date=2099-12-24&start=09:00&end=09:45").await;
+    assert_eq!(once.status, StatusCode::SEE_OTHER, "{}", once.text);
+    let page = kit.get(&path, &admin.token).await;
+    assert!(page.text.contains("24 December 2099, 09:00 to 09:45"), "{}", page.text);
+    let (_, rest) = page.text.split_once(&format!("{slots}/")).expect("a link to change it");
+    let slot = format!("{slots}/{}", rest.split_once('"').expect("the link ends").0);
+    let form = kit.get(&slot, &admin.token).await;
+    assert!(form.text.contains("value=\"2099-12-24\"") && form.text.contains("value=\"09:00\""));
+    let wrong = kit.post(&slot, &admin, "day=3&start=noon&end=10:45").await;
+    assert!(wrong.text.contains("Enter a time such as 09:45."), "{}", wrong.text);
+    let changed = kit.post(&slot, &admin, "day=3&start=10:00&end=10:45").await;
+    assert_eq!(changed.status, StatusCode::SEE_OTHER, "{}", changed.text);
+    let page = kit.get(&path, &admin.token).await;
+    assert!(page.text.contains("Wednesday, 10:00 to 10:45") && !page.text.contains("2099"));
+    let id = slot.rsplit_once('/').expect("a path").1;
+    kit.post(&format!("{slots}/remove"), &admin, &format!("slot={id}")).await;
+    assert!(!kit.get(&path, &admin.token).await.text.contains("Wednesday, 10:00"));
+    assert_eq!(kit.get(&slot, &admin.token).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_class_is_archived_restored_and_deleted_after_asking_and_with_the_password() {
+    let kit = kit().await;
+    let late = kit.pass(Role::Admin, now().plus_ms(-11 * 60_000)).await;
+    let path = "/admin/classes/1";
+    let (archive, delete) = (format!("{path}/archive"), format!("{path}/delete"));
+    let asks = kit.get(&delete, &late.token).await;
+    assert_eq!(asks.location, format!("/step-up?next={delete}"));
+    let admin = kit.pass(Role::Admin, now()).await;
+    let asks = kit.get(&archive, &admin.token).await;
+    assert!(asks.text.contains("Archive Science 7B?"), "{}", asks.text);
+    let archived = kit.post(&archive, &admin, "").await;
+    assert_eq!(archived.location, format!("{path}?done=class-archived"));
+    assert!(kit.get("/admin/classes", &admin.token).await.text.contains("Archived"));
+    let restored = kit.post(&format!("{path}/restore"), &admin, "").await;
+    assert_eq!(restored.location, format!("{path}?done=class-restored"));
+
+    let class = belfry_model::ClassId(1);
+    let found = kit.admin.store.class(class).await.expect("it answers").expect("it is there");
+    let enrolled = kit.admin.store.enrolled(class).await.expect("it answers");
+    let lesson = belfry_store::NewLesson {
+        school: found.school,
+        class: Some(class),
+        name: found.name,
+        band: found.band,
+        started_by: enrolled[0].person,
+        guest_code: Pii::new("code".to_owned()),
+    };
+    let lesson = kit.admin.store.start_lesson(lesson, now()).await.expect("it starts").0;
+    let refused = kit.post(&delete, &admin, "").await;
+    assert!(refused.text.contains("The class is in a lesson now."), "{}", refused.text);
+    let ended = belfry_store::LessonChanges { ended: true, ..Default::default() };
+    kit.admin.store.keep_lesson(lesson.id, ended, now()).await.expect("it ends");
+    let deleted = kit.post(&delete, &admin, "").await;
+    assert_eq!(deleted.location, "/admin/classes?done=class-deleted");
+    assert_eq!(kit.get(path, &admin.token).await.status, StatusCode::NOT_FOUND);
+    for kind in [EventKind::ClassArchived, EventKind::ClassRestored, EventKind::ClassDeleted] {
+        assert_eq!(kit.recorded(kind), 1, "{}", kind.name());
+    }
 }
 
 #[tokio::test]

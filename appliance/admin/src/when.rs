@@ -19,6 +19,35 @@ fn civil(day: i64) -> (i64, i64, i64) {
     (year + era * 400 + i64::from(month <= 2), month, day)
 }
 
+/// The day since 1970-01-01 of a date in the Gregorian calendar.
+fn day_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let of_era = year.rem_euclid(400);
+    let of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
+/// Days since 1970-01-01 of `2026-11-22`, as date controls send it.
+pub(crate) fn day_of(text: &str) -> Option<i64> {
+    let parts: Vec<&str> = text.split('-').collect();
+    let [year, month, day] = parts[..] else { return None };
+    let digits = |part: &str, count| {
+        let fits = part.len() == count && part.bytes().all(|byte| byte.is_ascii_digit());
+        part.parse::<i64>().ok().filter(|_| fits)
+    };
+    let (year, month, day) = (digits(year, 4)?, digits(month, 2)?, digits(day, 2)?);
+    let number = day_since_1970(year, month, day);
+    // The 30th of February is another day.
+    (civil(number) == (year, month, day)).then_some(number)
+}
+
+/// `2026-11-22` of days since 1970-01-01.
+pub(crate) fn iso_day(day: i64) -> String {
+    let (year, month, day) = civil(day);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
 /// 22 November 2026.
 pub(crate) fn date(at: Timestamp) -> String {
     let (year, month, day) = civil(at.as_secs().div_euclid(DAY_SECS));
@@ -34,10 +63,10 @@ pub(crate) fn moment(at: Timestamp) -> String {
 
 /// 2026-11-22T13:05:09Z.
 pub(crate) fn iso(at: Timestamp) -> String {
-    let (year, month, day) = civil(at.as_secs().div_euclid(DAY_SECS));
+    let day = iso_day(at.as_secs().div_euclid(DAY_SECS));
     let second = at.as_secs().rem_euclid(DAY_SECS);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    format!("{day}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 /// Minutes since midnight of `09:45`.
@@ -60,7 +89,7 @@ pub(crate) fn time_of_day(minute: u16) -> String {
 mod tests {
     use belfry_model::Timestamp;
 
-    use super::{iso, minute_of_day, moment, time_of_day};
+    use super::{day_of, iso, iso_day, minute_of_day, moment, time_of_day};
 
     #[test]
     fn moments_are_read_in_the_gregorian_calendar() {
@@ -69,6 +98,20 @@ mod tests {
         assert_eq!(iso(Timestamp(-1)), "1969-12-31T23:59:59Z");
         assert_eq!(iso(Timestamp(4_107_542_399_999)), "2100-02-28T23:59:59Z");
         assert_eq!(moment(Timestamp(1_795_352_709_000)), "22 November 2026, 13:05:09");
+    }
+
+    #[test]
+    fn a_day_is_read_as_it_is_written() {
+        for day in [-719_528, -1, 0, 11_016, 20_779, 47_540, 2_932_896] {
+            let written = iso_day(day);
+            assert_eq!(day_of(&written), Some(day), "{written}");
+        }
+        assert_eq!(day_of("2026-11-22"), Some(20_779));
+        for bad in
+            ["", "2026-11", "2026-02-30", "2026-13-01", "26-1-1", "2026-11-22-1", "+026-11-22"]
+        {
+            assert_eq!(day_of(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -60,6 +60,8 @@ pub struct Class {
     pub school: SchoolId,
     pub name: String,
     pub band: Band,
+    /// Put away: kept with its roster, but no lessons are held.
+    pub archived: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -87,8 +89,9 @@ pub struct Enrolled {
     pub disabled: bool,
 }
 
-pub(crate) const COLUMNS: &str =
-    "class.id, class.district_id, class.school_id, class.name, class.band";
+pub(crate) const COLUMNS: &str = "class.id, class.district_id, class.school_id, class.name, class.band, class.archived_at IS NOT NULL";
+/// How many columns those are.
+pub(crate) const COLUMNS_COUNT: usize = 6;
 
 impl Store {
     pub async fn create_class(&self, new: NewClass, now: Timestamp) -> Result<ClassId, Error> {
@@ -114,6 +117,25 @@ impl Store {
         .await
     }
 
+    /// Puts a class away, or takes it back. A lesson that is under way goes on.
+    pub async fn set_archived(
+        &self,
+        id: ClassId,
+        archived: bool,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        self.write(move |tx| {
+            let count = tx
+                .execute(
+                    "UPDATE class SET archived_at = ?2, changed_at = ?3 WHERE id = ?1",
+                    params![id.0, archived.then_some(now.0), now.0],
+                )
+                .map_err(Error::doing("put a class away"))?;
+            if count == 0 { Err(Error::NotFound { what: "class" }) } else { Ok(()) }
+        })
+        .await
+    }
+
     /// With its enrolments and its timetable; lessons that were held stay.
     pub async fn delete_class(&self, id: ClassId) -> Result<(), Error> {
         self.write(move |tx| {
@@ -134,6 +156,7 @@ impl Store {
         .await
     }
 
+    /// Those that are held first, each by name.
     pub async fn classes(&self, school: SchoolId) -> Result<Vec<ClassListed>, Error> {
         self.read(move |tx| {
             let failed = Error::doing("list classes");
@@ -141,11 +164,13 @@ impl Store {
                 .prepare_cached(&format!(
                     "SELECT {COLUMNS}, (SELECT count(*) FROM enrolment
                         WHERE class_id = class.id AND enrolled_as = 'student')
-                     FROM class WHERE school_id = ?1 ORDER BY name"
+                     FROM class WHERE school_id = ?1 ORDER BY archived_at IS NOT NULL, name"
                 ))
                 .map_err(&failed)?;
             let rows = statement
-                .query_map([school.0], |row| Ok((class(row)?, row.get::<_, i64>(5)? as u64)))
+                .query_map([school.0], |row| {
+                    Ok((class(row)?, row.get::<_, i64>(COLUMNS_COUNT)? as u64))
+                })
                 .map_err(&failed)?;
             let listed: Vec<_> = rows.collect::<Result<_, _>>().map_err(&failed)?;
             listed
@@ -230,18 +255,18 @@ impl Store {
         .await
     }
 
-    /// The classes of a person by name.
+    /// The classes of a person by name, without those that were put away.
     pub async fn classes_of(&self, person: PersonId) -> Result<Vec<(Class, EnrolledAs)>, Error> {
         self.read(move |tx| {
             let failed = Error::doing("list the classes of a person");
             let mut statement = tx
                 .prepare_cached(&format!(
                     "SELECT {COLUMNS}, enrolled_as FROM enrolment JOIN class ON class.id = enrolment.class_id
-                     WHERE person_id = ?1 ORDER BY class.name"
+                     WHERE person_id = ?1 AND class.archived_at IS NULL ORDER BY class.name"
                 ))
                 .map_err(&failed)?;
             let rows = statement
-                .query_map([person.0], |row| Ok((class(row)?, word(row, 5, EnrolledAs::parse)?)))
+                .query_map([person.0], |row| Ok((class(row)?, word(row, COLUMNS_COUNT, EnrolledAs::parse)?)))
                 .map_err(&failed)?;
             rows.collect::<Result<_, _>>().map_err(&failed)
         })
@@ -301,6 +326,7 @@ pub(crate) fn class(row: &Row<'_>) -> rusqlite::Result<Class> {
         school: SchoolId(row.get(2)?),
         name: row.get(3)?,
         band: word(row, 4, Band::parse)?,
+        archived: row.get(5)?,
     })
 }
 
@@ -309,9 +335,9 @@ mod tests {
     use belfry_model::Role;
 
     use super::{Band, EnrolledAs, NewClass};
-    use crate::Error;
     use crate::people::tests::somebody;
     use crate::schools::tests::{NOW, one_school};
+    use crate::{Day, Error, NewSlot, SlotDay};
 
     #[tokio::test]
     async fn a_class_lists_its_teachers_and_counts_its_students() {
@@ -341,6 +367,33 @@ mod tests {
         assert_eq!(store.enrolment(class, teacher).await.unwrap(), None);
         store.delete_class(class).await.unwrap();
         assert!(store.class(class).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn an_archived_class_is_kept_and_out_of_everybodys_day() {
+        let (_dir, store, school) = one_school().await;
+        let day = Day::at(NOW, 0);
+        let kim = store.create_person(somebody(school, "kim", Role::Student), NOW).await.unwrap();
+        let mut ids = Vec::new();
+        for name in ["Art", "Music"] {
+            let new = NewClass { school, name: name.to_owned(), band: Band::K5 };
+            let class = store.create_class(new, NOW).await.unwrap();
+            store.enrol(class, kim, EnrolledAs::Student, NOW).await.unwrap();
+            let (starts_minute, ends_minute) = (480, 525);
+            let slot = NewSlot { day: SlotDay::Once(day.number), starts_minute, ends_minute };
+            assert!(store.add_slot(class, slot).await.unwrap());
+            ids.push(class);
+        }
+        store.set_archived(ids[0], true, NOW).await.unwrap();
+        let today = store.timetable_of(kim, day).await.unwrap();
+        assert_eq!(today.len(), 1);
+        assert_eq!(today[0].class.id, ids[1]);
+        assert_eq!(store.classes_of(kim).await.unwrap().len(), 1);
+        let listed = store.classes(school).await.unwrap();
+        let listed: Vec<_> = listed.iter().map(|l| (l.class.id, l.class.archived)).collect();
+        assert_eq!(listed, [(ids[1], false), (ids[0], true)], "the archived one is last");
+        store.set_archived(ids[0], false, NOW).await.unwrap();
+        assert_eq!(store.timetable_of(kim, day).await.unwrap().len(), 2);
     }
 
     #[tokio::test]

@@ -18,7 +18,13 @@ pub(crate) struct Domain {
 pub(crate) const DOMAINS: &[Domain] = &[
     Domain { name: "schools", steps: &[include_str!("../migrations/schools/0001.sql")] },
     Domain { name: "people", steps: &[include_str!("../migrations/people/0001.sql")] },
-    Domain { name: "classes", steps: &[include_str!("../migrations/classes/0001.sql")] },
+    Domain {
+        name: "classes",
+        steps: &[
+            include_str!("../migrations/classes/0001.sql"),
+            include_str!("../migrations/classes/0002.sql"),
+        ],
+    },
     Domain { name: "sessions", steps: &[include_str!("../migrations/sessions/0001.sql")] },
     Domain { name: "settings", steps: &[include_str!("../migrations/settings/0001.sql")] },
     Domain { name: "lessons", steps: &[include_str!("../migrations/lessons/0001.sql")] },

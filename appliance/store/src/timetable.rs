@@ -3,7 +3,7 @@
 use belfry_model::{ClassId, PersonId, Pii, Timestamp};
 use rusqlite::{Row, Transaction, params};
 
-use crate::classes::{self, Class, EnrolledAs, teachers_of};
+use crate::classes::{self, COLUMNS_COUNT, Class, EnrolledAs, teachers_of};
 use crate::error::Error;
 use crate::people::word;
 use crate::writer::Store;
@@ -47,6 +47,31 @@ pub enum SlotDay {
     Once(i64),
 }
 
+impl SlotDay {
+    /// The weekday and the day, of which the database holds one.
+    fn columns(self) -> (Option<u8>, Option<i64>) {
+        match self {
+            Self::Weekday(weekday) => (Some(weekday), None),
+            Self::Once(day) => (None, Some(day)),
+        }
+    }
+
+    fn weekday(self) -> u8 {
+        match self {
+            Self::Weekday(weekday) => weekday,
+            Self::Once(number) => Day { number, utc_offset_minutes: 0 }.weekday(),
+        }
+    }
+
+    /// Whether there is a day that both are on.
+    fn meets(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Once(one), Self::Once(other)) => one == other,
+            (one, other) => one.weekday() == other.weekday(),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewSlot {
     pub day: SlotDay,
@@ -65,6 +90,15 @@ pub struct Slot {
     pub ends_minute: u16,
 }
 
+impl NewSlot {
+    /// Whether there is a moment that is in both.
+    fn meets(&self, other: &Slot) -> bool {
+        self.day.meets(other.day)
+            && self.starts_minute < other.ends_minute
+            && other.starts_minute < self.ends_minute
+    }
+}
+
 /// A line of somebody's day.
 #[derive(Clone, Debug)]
 pub struct TimetableEntry {
@@ -76,29 +110,49 @@ pub struct TimetableEntry {
 }
 
 impl Store {
-    /// Replaces the whole timetable of a class.
-    pub async fn set_slots(&self, class: ClassId, slots: Vec<NewSlot>) -> Result<(), Error> {
+    /// `false`: the class meets at that time already.
+    pub async fn add_slot(&self, class: ClassId, new: NewSlot) -> Result<bool, Error> {
         self.write(move |tx| {
-            tx.execute("DELETE FROM slot WHERE class_id = ?1", [class.0])
-                .map_err(Error::doing("clear a timetable"))?;
-            slots.iter().try_for_each(|slot| insert_slot(tx, class, slot))
+            if slots_in(tx, class)?.iter().any(|slot| new.meets(slot)) {
+                return Ok(false);
+            }
+            insert_slot(tx, class, &new).map(|()| true)
         })
         .await
     }
 
-    pub async fn slots(&self, class: ClassId) -> Result<Vec<Slot>, Error> {
-        self.read(move |tx| {
-            let failed = Error::doing("read a timetable");
-            let mut statement = tx
-                .prepare_cached(
-                    "SELECT id, class_id, weekday, day, starts_minute, ends_minute FROM slot
-                     WHERE class_id = ?1 ORDER BY weekday, day, starts_minute",
+    /// `false`: the class meets at that time already.
+    pub async fn change_slot(&self, class: ClassId, id: i64, new: NewSlot) -> Result<bool, Error> {
+        self.write(move |tx| {
+            if slots_in(tx, class)?.iter().any(|slot| slot.id != id && new.meets(slot)) {
+                return Ok(false);
+            }
+            let (weekday, day) = new.day.columns();
+            let count = tx
+                .execute(
+                    "UPDATE slot SET weekday = ?3, day = ?4, starts_minute = ?5, ends_minute = ?6
+                     WHERE id = ?1 AND class_id = ?2",
+                    params![id, class.0, weekday, day, new.starts_minute, new.ends_minute],
                 )
-                .map_err(&failed)?;
-            let rows = statement.query_map([class.0], slot).map_err(&failed)?;
-            rows.collect::<Result<_, _>>().map_err(&failed)
+                .map_err(Error::doing("change a timetable"))?;
+            if count == 0 { Err(Error::NotFound { what: "time" }) } else { Ok(true) }
         })
         .await
+    }
+
+    /// `false` if there was none.
+    pub async fn remove_slot(&self, class: ClassId, id: i64) -> Result<bool, Error> {
+        self.write(move |tx| {
+            tx.execute("DELETE FROM slot WHERE id = ?1 AND class_id = ?2", params![id, class.0])
+                .map(|count| count > 0)
+                .map_err(Error::doing("change a timetable"))
+        })
+        .await
+    }
+
+    /// The weekly ones first, in the order of the week.
+    pub async fn slots(&self, class: ClassId) -> Result<Vec<Slot>, Error> {
+        self.read(move |tx| slots_in(tx, class)).await
     }
 
     /// What a person has on that day, by start.
@@ -116,6 +170,7 @@ impl Store {
                      JOIN class ON class.id = enrolment.class_id
                      JOIN slot ON slot.class_id = class.id
                      WHERE person_id = ?1 AND (slot.weekday = ?2 OR slot.day = ?3)
+                       AND class.archived_at IS NULL
                      ORDER BY starts_minute, class.name",
                     classes::COLUMNS
                 ))
@@ -124,10 +179,10 @@ impl Store {
                 .query_map(params![person.0, day.weekday(), day.number], |row| {
                     Ok(TimetableEntry {
                         class: classes::class(row)?,
-                        enrolled_as: word(row, 5, EnrolledAs::parse)?,
+                        enrolled_as: word(row, COLUMNS_COUNT, EnrolledAs::parse)?,
                         teachers: Vec::new(),
-                        starts_at: day.moment(row.get(6)?),
-                        ends_at: day.moment(row.get(7)?),
+                        starts_at: day.moment(row.get(COLUMNS_COUNT + 1)?),
+                        ends_at: day.moment(row.get(COLUMNS_COUNT + 2)?),
                     })
                 })
                 .map_err(&failed)?;
@@ -142,15 +197,24 @@ impl Store {
     }
 }
 
+fn slots_in(tx: &Transaction<'_>, class: ClassId) -> Result<Vec<Slot>, Error> {
+    let failed = Error::doing("read a timetable");
+    let mut statement = tx
+        .prepare_cached(
+            "SELECT id, class_id, weekday, day, starts_minute, ends_minute FROM slot
+             WHERE class_id = ?1 ORDER BY weekday IS NULL, weekday, day, starts_minute",
+        )
+        .map_err(&failed)?;
+    let rows = statement.query_map([class.0], slot).map_err(&failed)?;
+    rows.collect::<Result<_, _>>().map_err(&failed)
+}
+
 pub(crate) fn insert_slot(
     tx: &Transaction<'_>,
     class: ClassId,
     slot: &NewSlot,
 ) -> Result<(), Error> {
-    let (weekday, day) = match slot.day {
-        SlotDay::Weekday(weekday) => (Some(weekday), None),
-        SlotDay::Once(day) => (None, Some(day)),
-    };
+    let (weekday, day) = slot.day.columns();
     tx.execute(
         "INSERT INTO slot (class_id, weekday, day, starts_minute, ends_minute) VALUES (?1, ?2, ?3, ?4, ?5)",
         params![class.0, weekday, day, slot.starts_minute, slot.ends_minute],
@@ -216,7 +280,9 @@ mod tests {
             let new = NewClass { school, name: name.to_owned(), band: Band::K5 };
             let class = store.create_class(new, NOW).await.unwrap();
             store.enrol(class, kim, EnrolledAs::Student, NOW).await.unwrap();
-            store.set_slots(class, slots.clone()).await.unwrap();
+            for slot in &slots {
+                assert!(store.add_slot(class, *slot).await.unwrap());
+            }
             assert_eq!(store.slots(class).await.unwrap().len(), slots.len());
         }
         let today = store.timetable_of(kim, day).await.unwrap();
@@ -224,5 +290,30 @@ mod tests {
         assert_eq!(names, ["Maths", "Art"]);
         assert_eq!(today[0].starts_at, day.moment(480));
         assert_eq!(today[0].ends_at.since_ms(today[0].starts_at), 45 * 60_000);
+    }
+
+    #[tokio::test]
+    async fn a_class_does_not_meet_twice_at_a_time() {
+        let (_dir, store, school) = one_school().await;
+        let new = NewClass { school, name: "Art".to_owned(), band: Band::K5 };
+        let class = store.create_class(new, NOW).await.unwrap();
+        let today = Day::at(NOW, 0);
+        let at =
+            |day, starts_minute| NewSlot { day, starts_minute, ends_minute: starts_minute + 45 };
+        let weekly = SlotDay::Weekday(today.weekday());
+        let (once, later) = (SlotDay::Once(today.number), SlotDay::Once(today.number + 7));
+        assert!(store.add_slot(class, at(weekly, 480)).await.unwrap());
+        assert!(!store.add_slot(class, at(once, 500)).await.unwrap(), "that day is in the week");
+        assert!(store.add_slot(class, at(once, 525)).await.unwrap());
+        assert!(store.add_slot(class, at(later, 530)).await.unwrap(), "another day");
+        let slots = store.slots(class).await.unwrap();
+        assert_eq!(slots.iter().map(|slot| slot.day).collect::<Vec<_>>(), [weekly, once, later]);
+        assert!(!store.change_slot(class, slots[0].id, at(weekly, 520)).await.unwrap());
+        assert!(store.change_slot(class, slots[0].id, at(weekly, 470)).await.unwrap());
+        assert_eq!(store.slots(class).await.unwrap()[0].starts_minute, 470);
+        assert!(store.remove_slot(class, slots[1].id).await.unwrap());
+        assert!(!store.remove_slot(class, slots[1].id).await.unwrap());
+        let gone = store.change_slot(class, slots[1].id, at(weekly, 900)).await;
+        assert!(matches!(gone, Err(crate::Error::NotFound { .. })), "{gone:?}");
     }
 }

@@ -86,7 +86,7 @@ pub(crate) async fn start(
         return Err(Problem::not_found());
     }
     let class = web.store.class(class).await.map_err(failed("read a class"))?;
-    let class = class.ok_or_else(Problem::not_found)?;
+    let class = class.filter(|class| !class.archived).ok_or_else(Problem::not_found)?;
     let new = NewLesson {
         school: class.school,
         class: Some(class.id),

@@ -106,9 +106,15 @@ vocabulary! {
     /// By the person itself.
     PasswordChanged = "person.password_changed", Done { person: Person }
 
+    /// A list of people was taken over; what came of it follows, event by event.
+    PeopleImported = "person.imported", Done { people: u64, classes: u64, enrolments: u64 }
+
     // Classes.
     ClassCreated = "class.created", Done { class: Class }
     ClassChanged = "class.changed", Done { class: Class }
+    /// Put away: no lessons, no place in anybody's day.
+    ClassArchived = "class.archived", Done { class: Class }
+    ClassRestored = "class.restored", Done { class: Class }
     ClassDeleted = "class.deleted", Done { class: Class }
     EnrolmentAdded = "class.enrolment_added", Done { class: Class, person: Person, role: PersonRole }
     EnrolmentRemoved = "class.enrolment_removed", Done { class: Class, person: Person }
