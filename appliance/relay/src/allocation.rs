@@ -19,8 +19,6 @@ struct Way {
 /// A client's place at the relay.
 #[derive(Debug)]
 pub struct Allocation {
-    /// Unique in this process.
-    pub id: u32,
     /// How the client reaches us.
     pub path: Path,
     /// The client's own address.
@@ -34,14 +32,13 @@ pub struct Allocation {
 
 impl Allocation {
     pub(crate) fn new(
-        id: u32,
         path: Path,
         client: SocketAddr,
         relayed: SocketAddr,
         peers: Arc<[SocketAddr]>,
     ) -> Self {
         let ways = peers.iter().map(|_| Way::default()).collect();
-        Self { id, path, client, relayed, peers, ways, closed: AtomicBool::new(false) }
+        Self { path, client, relayed, peers, ways, closed: AtomicBool::new(false) }
     }
 
     /// The peer with this number, as the client addresses it.
@@ -104,7 +101,7 @@ mod tests {
         let peers = [address("192.0.2.1:3478"), address("192.0.2.2:3478")];
         let client = address("198.51.100.7:5");
         let allocation =
-            Allocation::new(1, Path::TurnTcp, client, address("192.0.2.1:50000"), peers.into());
+            Allocation::new(Path::TurnTcp, client, address("192.0.2.1:50000"), peers.into());
         assert_eq!(allocation.permitted(peers[1]), None);
         assert_eq!(allocation.peer_of(0x4001), None);
         allocation.permit(1, true);

@@ -130,7 +130,6 @@ pub struct Control {
     contained: Contained,
     held: HashMap<Client, Held>,
     participants: HashMap<ParticipantSid, HashSet<Client>>,
-    next_id: u32,
     counts: Counts,
 }
 
@@ -160,7 +159,6 @@ impl Control {
             throttle: Throttle::new(now),
             held: HashMap::new(),
             participants: HashMap::new(),
-            next_id: 0,
             counts: Counts::default(),
         }
     }
@@ -422,11 +420,9 @@ impl Control {
         (address, answer): (Arc<Virtual>, Vec<u8>),
     ) -> Relayed {
         let participant = key.participant.clone();
-        let id = self.next_id;
-        self.next_id = self.next_id.wrapping_add(1);
         let peers = Arc::clone(&self.peers);
         let remote = client.canonical();
-        let allocation = Arc::new(Allocation::new(id, client.path, remote, address.address, peers));
+        let allocation = Arc::new(Allocation::new(client.path, remote, address.address, peers));
         if let Some(clients) = self.participants.get_mut(&participant) {
             clients.insert(client);
         }

@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use belfry_media_api::Command;
 use belfry_model::{ParticipantSid, RoomSid, TrackSid};
 
+use crate::streams::Notice;
+
 #[derive(Debug)]
 struct Room {
     shard: usize,
@@ -58,6 +60,21 @@ impl Routes {
             Command::SendData { .. } => return self.route_data(command),
         };
         shard.map(|shard| (shard, command)).into_iter().collect()
+    }
+
+    /// What the relay is to be told of a command, before it is routed.
+    pub(crate) fn notice(&self, command: &Command) -> Option<Notice> {
+        match command {
+            Command::OpenParticipant { participant, .. } => Some(Notice::Open(participant.clone())),
+            Command::CloseParticipant { participant } => {
+                Some(Notice::Close(vec![participant.clone()]))
+            }
+            Command::CloseRoom { room } => {
+                let room = self.rooms.get(room)?;
+                Some(Notice::Close(room.participants.clone()))
+            }
+            _ => None,
+        }
     }
 
     fn open(&mut self, room: RoomSid, participant: ParticipantSid) -> usize {

@@ -4,7 +4,7 @@
 //! **Invariant:** nothing on this thread waits for another thread, a file or a full socket.
 
 use std::{
-    net::{SocketAddr, UdpSocket},
+    net::{IpAddr, SocketAddr, UdpSocket},
     os::fd::AsRawFd,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -16,12 +16,18 @@ use std::{
 };
 
 use belfry_media_api::{Command, Event};
-use belfry_sfu::{Sfu, outbox::Outbox};
+use belfry_sfu::{
+    Sfu,
+    outbox::{Destination, Outbox},
+};
 
 use crate::{
     batch,
+    carrier::Carrier,
+    carriers::{Carriers, Relayed},
     local::Locals,
     ring::{Demux, Strayed},
+    streams::{Asked, Door},
     sys::{Datagrams, RECEIVE_BATCH_MAX, Sender, Sent, Waker, wait},
 };
 
@@ -43,6 +49,8 @@ pub(crate) struct Parts {
     pub(crate) commands: Receiver<Command>,
     pub(crate) strayed: Receiver<Strayed>,
     pub(crate) demux: Demux,
+    /// To the relay, if there is one.
+    pub(crate) door: Option<Door>,
     pub(crate) heartbeat: Arc<AtomicU64>,
     pub(crate) report: Report,
 }
@@ -53,8 +61,13 @@ struct Shard {
     senders: Vec<Sender>,
     locals: Locals,
     outbox: Outbox,
+    carriers: Carriers,
+    /// Datagrams to clients of the relay, in its protocol.
+    wrapped: Outbox,
     order: Vec<u32>,
     sent: Sent,
+    /// Datagrams that the relay did not take.
+    refused: u64,
     /// Set when the process that gave the commands is gone.
     orphaned: bool,
 }
@@ -78,6 +91,7 @@ pub(crate) fn run(sfu: Sfu, parts: Parts) {
         }
         shard.take_time();
         shard.flush();
+        shard.carriers.sweep(Instant::now());
         shard.parts.heartbeat.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -89,8 +103,11 @@ impl Shard {
             senders: parts.sockets.iter().map(Sender::new).collect(),
             locals: Locals::new(parts.sockets.len()),
             outbox: Outbox::with_capacity(OUTBOX_DATAGRAMS),
+            carriers: Carriers::new(Instant::now()),
+            wrapped: Outbox::default(),
             order: Vec::with_capacity(OUTBOX_DATAGRAMS),
             sent: Sent::default(),
+            refused: 0,
             orphaned: false,
             parts,
         }
@@ -146,9 +163,25 @@ impl Shard {
 
     fn take_strayed(&mut self) {
         for _ in 0..RECEIVE_BATCH_MAX {
-            let Ok(mut strayed) = self.parts.strayed.try_recv() else { return };
-            let local = self.locals.index(strayed.socket, strayed.local);
-            self.receive(local, strayed.source, &mut strayed.bytes);
+            let Ok(strayed) = self.parts.strayed.try_recv() else { return };
+            match strayed {
+                Strayed::Datagram { socket, local, source, mut bytes } => {
+                    let local = self.locals.index(socket, local);
+                    self.receive(local, source, &mut bytes);
+                }
+                Strayed::Carried { carrier, mut bytes, datagrams } => {
+                    for (local, place) in datagrams {
+                        if let Some(datagram) = bytes.get_mut(place) {
+                            self.receive_carried(&carrier, local, datagram);
+                        }
+                    }
+                }
+                Strayed::Answer { socket, local, to, bytes } => {
+                    let local = self.locals.index(socket, local);
+                    self.outbox.push_copy(Destination::udp(local, to), &bytes);
+                }
+                Strayed::Relayed(carrier) => self.carriers.relay(carrier),
+            }
         }
         self.parts.waker.wake();
     }
@@ -159,6 +192,11 @@ impl Shard {
         for _ in 0..BATCHES_IN_A_ROW_MAX {
             let count = datagrams.receive(own, |datagram| {
                 let (source, local) = (datagram.source, datagram.local);
+                if self.parts.door.is_some()
+                    && self.take_relayed(socket, local, source, datagram.bytes)
+                {
+                    return;
+                }
                 if !self.parts.demux.pass_on(socket, local, source, datagram.bytes) {
                     let local = self.locals.index(socket, local);
                     self.receive(local, source, datagram.bytes);
@@ -175,6 +213,42 @@ impl Shard {
         self.guarded(|sfu, now, outbox| sfu.receive(local, source, bytes, now, outbox));
     }
 
+    /// Takes a datagram if it is for the relay; `false` if it is not.
+    fn take_relayed(
+        &mut self,
+        socket: usize,
+        local: Option<IpAddr>,
+        source: SocketAddr,
+        bytes: &mut [u8],
+    ) -> bool {
+        match self.carriers.classify(socket, source, bytes) {
+            Relayed::Other => return false,
+            Relayed::Refused => self.refused += 1,
+            Relayed::Request => {
+                let asked = Asked { socket, local, source, bytes: bytes.to_vec() };
+                let shard = self.parts.demux.shard();
+                let taken = self.parts.door.as_ref().is_some_and(|door| door.ask(shard, asked));
+                self.refused += u64::from(!taken);
+            }
+            Relayed::Data { carrier, local, data } => {
+                let Some(datagram) = bytes.get_mut(data) else { return true };
+                if !self.parts.demux.pass_on_carried(&carrier, local, datagram) {
+                    self.receive_carried(&carrier, local, datagram);
+                }
+            }
+        }
+        true
+    }
+
+    fn receive_carried(&mut self, carrier: &Arc<Carrier>, local: u16, bytes: &mut [u8]) {
+        if self.carriers.admit(carrier, bytes.len(), Instant::now()) {
+            let from = carrier.destination(local);
+            self.guarded(|sfu, now, outbox| sfu.receive_from(from, bytes, now, outbox));
+        } else {
+            self.refused += 1;
+        }
+    }
+
     fn take_time(&mut self) {
         if self.sfu.deadline().is_some_and(|at| at <= Instant::now()) {
             self.guarded(Sfu::timeout);
@@ -184,27 +258,48 @@ impl Shard {
     /// Sends what waits and tells what happened.
     fn flush(&mut self) {
         if !self.outbox.is_empty() {
-            batch::order(&self.outbox, &mut self.order);
-            let sockets = self.parts.sockets.iter().zip(&mut self.senders).enumerate();
-            for (index, (socket, sender)) in sockets {
-                let messages = batch::messages(
-                    &self.outbox,
-                    &self.order,
-                    sender.segments_max(),
-                    index,
-                    |local| self.locals.get(local),
-                );
-                self.sent.add(sender.send(socket, &messages));
+            if !self.carriers.is_empty() {
+                let Self { carriers, outbox, wrapped, locals, .. } = self;
+                carriers.dispatch(outbox, wrapped, Instant::now(), |socket, ours| {
+                    locals.index(socket, ours)
+                });
             }
-            self.outbox.clear();
+            let outbox = std::mem::take(&mut self.outbox);
+            self.outbox = self.send(outbox);
+            let wrapped = std::mem::take(&mut self.wrapped);
+            self.wrapped = self.send(wrapped);
         }
         while let Some(mut event) = self.sfu.poll_event() {
-            if let Event::Counters { counters, .. } = &mut event {
-                counters.send_failed = self.sent.failed;
-                counters.refused += self.parts.demux.lost;
+            if let Event::Counters { shard, counters } = &mut event {
+                counters.send_failed = self.sent.failed + self.carriers.lost;
+                counters.refused += self.parts.demux.lost + self.refused;
+                if let Some(door) = self.parts.door.as_ref().filter(|_| *shard == 0) {
+                    // The streams' share is told by one shard.
+                    counters.refused += door.refused();
+                }
             }
             (self.parts.report)(event);
         }
+    }
+}
+
+impl Shard {
+    /// Sends all that is for sockets, and gives the emptied outbox back.
+    fn send(&mut self, mut outbox: Outbox) -> Outbox {
+        if outbox.is_empty() {
+            return outbox;
+        }
+        batch::order(&outbox, &mut self.order);
+        let sockets = self.parts.sockets.iter().zip(&mut self.senders).enumerate();
+        for (index, (socket, sender)) in sockets {
+            let segments_max = sender.segments_max();
+            let messages = batch::messages(&outbox, &self.order, segments_max, index, |local| {
+                self.locals.get(local)
+            });
+            self.sent.add(sender.send(socket, &messages));
+        }
+        outbox.clear();
+        outbox
     }
 }
 
@@ -226,12 +321,8 @@ mod tests {
 
     fn shard() -> Shard {
         let certificate = Arc::new(Certificate::generate().expect("aws-lc makes keys"));
-        let config = SfuConfig {
-            shard: 0,
-            candidates: Vec::new(),
-            tcp_candidates: Vec::new(),
-            certificate,
-        };
+        let config =
+            SfuConfig { shard: 0, candidates: Vec::new(), tcp_candidates: Vec::new(), certificate };
         let waker = Waker::new().expect("eventfd");
         let (inlet, strayed) = Inlet::new(waker.clone());
         let (_sender, commands) = sync_channel(1);
@@ -241,6 +332,7 @@ mod tests {
             commands,
             strayed,
             demux: Demux::new(0, vec![inlet]),
+            door: None,
             heartbeat: Arc::new(AtomicU64::new(0)),
             report: Arc::new(|_event| {}),
         };

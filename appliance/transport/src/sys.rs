@@ -64,6 +64,11 @@ pub(crate) fn open_udp(address: SocketAddr, shared: bool) -> io::Result<UdpSocke
     Ok(UdpSocket::from(fd))
 }
 
+/// Keeps the kernel from holding more than `bytes` of a TCP stream that it has not sent yet.
+pub(crate) fn set_unsent_max(fd: &impl AsRawFd, bytes: u32) -> io::Result<()> {
+    set_option(fd, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, bytes.cast_signed())
+}
+
 fn set_option(
     fd: &impl AsRawFd,
     level: libc::c_int,

@@ -104,7 +104,7 @@ impl Lesson {
             shards,
             ..Configure::default()
         };
-        let transport = Transport::start(&configure, move |event| {
+        let transport = Transport::start(&configure, None, move |event| {
             // The test may be over.
             let _over = tell.send(event);
         })
@@ -292,7 +292,7 @@ fn a_taken_port_is_said_in_one_sentence() {
     let address = taken.local_addr().unwrap();
     for shards in [1, 2] {
         let configure = Configure { listen: vec![address], shards, ..Configure::default() };
-        let error = Transport::start(&configure, |_event| {}).unwrap_err();
+        let error = Transport::start(&configure, None, |_event| {}).unwrap_err();
         assert!(matches!(error, TransportError::PortTaken { .. }));
         assert_eq!(
             error.to_string(),
@@ -308,7 +308,7 @@ fn a_taken_port_is_said_in_one_sentence() {
 fn a_plain_stun_request_is_answered_from_the_address_that_was_asked() {
     let configure =
         Configure { listen: vec!["0.0.0.0:0".parse().unwrap()], shards: 1, ..Configure::default() };
-    let transport = Transport::start(&configure, |_event| {}).unwrap();
+    let transport = Transport::start(&configure, None, |_event| {}).unwrap();
     let port = transport.listening()[0].port();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
