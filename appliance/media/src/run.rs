@@ -8,13 +8,14 @@ use belfry_media_api::{COMMANDS, Command, Configure, Event, FrameError};
 use belfry_model::Outside;
 use belfry_model::outside::Refusal;
 use belfry_transport::{Transport, TransportError, Wedged};
-use belfry_workers::sandbox::{self, Files, Network};
-use belfry_workers::{Patience, Receiving, Sending, WorkerError, link};
+use belfry_workers::sandbox::{self, Files};
+use belfry_workers::{Receiving, Sending, WorkerError, link};
 
 use crate::events::{self, Queue, Queued};
 
 /// A shard's heartbeat rises at least once a second.
 const HEARTBEAT_MAX: Duration = Duration::from_secs(3);
+const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Why the media process ends otherwise than by its parent's wish.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +43,7 @@ pub enum MediaError {
 pub fn run() -> Result<(), MediaError> {
     let (mut receiving, mut sending) = link::take().map_err(MediaError::Link)?;
     // Before any thread is started: a thread inherits what the one that starts it may do.
-    sandbox::enter(&Files::default(), Network::Serves);
+    sandbox::enter(&Files::default());
     let configure = match next(&mut receiving)? {
         None => return Ok(()),
         Some(Command::Configure(configure)) => configure,
@@ -50,7 +51,6 @@ pub fn run() -> Result<(), MediaError> {
     };
     let (queue, queued) = events::queue();
     let transport = start(&configure, &queue, &mut sending)?;
-    sandbox::seal();
     queue.push(&Event::Ready { listening: transport.listening().to_vec() });
     serve(transport, &queue, queued, receiving, sending)
 }
@@ -86,7 +86,7 @@ fn serve(
     spawn("commands", &ended, move || read(&commanded, receiving))?;
     let mut beats = Beats::new(&transport.heartbeats(), Instant::now());
     loop {
-        match end.recv_timeout(Patience::TICK) {
+        match end.recv_timeout(WATCH_INTERVAL) {
             Ok(result) => return result,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -140,50 +140,39 @@ fn write(queued: &Queued, mut sending: Sending) -> Result<(), MediaError> {
     Ok(())
 }
 
-/// The patience with each shard, and its heartbeat.
+/// When each shard's heartbeat was last seen to rise.
 #[derive(Debug)]
-struct Beats(Vec<(u64, Patience)>);
+struct Beats(Vec<(u64, Instant)>);
 
 impl Beats {
     fn new(beats: &[u64], now: Instant) -> Self {
-        Self(beats.iter().map(|beat| (*beat, Patience::new(HEARTBEAT_MAX, now))).collect())
+        Self(beats.iter().map(|beat| (*beat, now)).collect())
     }
 
     /// The first shard that has not moved for too long.
     fn stuck(&mut self, beats: &[u64], now: Instant) -> Option<usize> {
-        let mut stuck = None;
-        for (index, ((seen, patience), beat)) in self.0.iter_mut().zip(beats).enumerate() {
-            if *seen != *beat {
-                *seen = *beat;
-                patience.heard(now);
-            } else if patience.is_over(now) {
-                stuck = stuck.or(Some(index));
+        for (seen, beat) in self.0.iter_mut().zip(beats) {
+            if seen.0 != *beat {
+                *seen = (*beat, now);
             }
         }
-        stuck
+        self.0.iter().position(|(_, at)| now.duration_since(*at) > HEARTBEAT_MAX)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
-    use belfry_workers::Patience;
+    use std::time::{Duration, Instant};
 
     use super::{Beats, HEARTBEAT_MAX};
 
     #[test]
-    fn the_shard_that_stands_still_is_named_and_none_when_the_watch_is_late_itself() {
+    fn the_shard_that_stands_still_is_named() {
         let start = Instant::now();
-        let run = |interval: u32| {
-            let mut beats = Beats::new(&[0, 0], start);
-            (1..20).find_map(|tick| {
-                let now = start + Patience::TICK * tick * interval;
-                Some((now - start, beats.stuck(&[u64::from(tick), 0], now)?))
-            })
-        };
-        let (after, shard) = run(1).expect("the second stands still");
-        assert!(shard == 1 && after > HEARTBEAT_MAX && after < 2 * HEARTBEAT_MAX, "{after:?}");
-        assert_eq!(run(4), None);
+        let mut beats = Beats::new(&[0, 0], start);
+        assert_eq!(beats.stuck(&[1, 1], start + Duration::from_secs(2)), None);
+        assert_eq!(beats.stuck(&[2, 1], start + Duration::from_secs(4)), None);
+        let late = start + Duration::from_secs(2) + HEARTBEAT_MAX + Duration::from_millis(1);
+        assert_eq!(beats.stuck(&[3, 1], late), Some(1));
     }
 }
