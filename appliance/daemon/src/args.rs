@@ -19,6 +19,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Prints the sign-ins of the demo school: role, user name and password, one a line
     DemoSignIns(Data),
+    /// Prints every route with who may call it and what it leaves in the record
+    Routes,
     /// Prints all settings with their defaults
     Settings,
     /// The media process; started by `serve`

@@ -11,6 +11,7 @@ mod media;
 mod names;
 mod open;
 mod ready;
+mod routes;
 mod serve;
 
 use std::process::ExitCode;
@@ -24,6 +25,10 @@ fn main() -> ExitCode {
         Command::Media => belfry_media::run().map_err(Into::into),
         Command::Serve(serve) => serve::run(&serve),
         Command::DemoSignIns(data) => console::demo_sign_ins(&data),
+        Command::Routes => {
+            routes::print();
+            Ok(())
+        }
         Command::Settings => {
             console::settings();
             Ok(())

@@ -28,7 +28,7 @@ const APP_CSP: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval';
      img-src 'self' blob: data:; font-src 'self'; connect-src 'self'; media-src 'self' blob:; \
      worker-src 'self' blob:; manifest-src 'self'; form-action 'self'; base-uri 'none'; \
      frame-ancestors 'none'; require-trusted-types-for 'script'; \
-     trusted-types svelte-trusted-html belfry-app";
+     trusted-types svelte-trusted-html";
 
 /// Answers that are not documents need nothing at all.
 const NO_CSP: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'";
@@ -36,9 +36,9 @@ const NO_CSP: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none
 /// Only the classroom asks for devices; every other page gives them up.
 const APP_PERMISSIONS: &str = "camera=(self), microphone=(self), display-capture=(self), \
      fullscreen=(self), screen-wake-lock=(self), autoplay=(self), speaker-selection=(self), \
-     geolocation=(), payment=(), usb=(), serial=(), hid=(), bluetooth=(), browsing-topics=()";
+     geolocation=(), payment=(), usb=(), serial=(), hid=(), browsing-topics=()";
 const NO_PERMISSIONS: &str = "camera=(), microphone=(), display-capture=(), geolocation=(), \
-     payment=(), usb=(), serial=(), hid=(), bluetooth=(), browsing-topics=()";
+     payment=(), usb=(), serial=(), hid=(), browsing-topics=()";
 
 /// Half a year. Only sent when the setting is on: on a box without a way to renew its certificate
 /// a wrong HSTS locks everybody out.
