@@ -6,7 +6,8 @@ import { readFileSync } from "node:fs";
 const TICKS_PER_SECOND = 100;
 const INTERVAL_MS = 1_000;
 
-function residentKb(pid) {
+/** Resident memory of a process now. */
+export function residentKb(pid) {
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]);
 }
 
