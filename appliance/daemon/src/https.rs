@@ -1,4 +1,4 @@
-//! The HTTPS front: TLS with one certificate, HTTP/1.1 and HTTP/2 behind it.
+//! The HTTPS front: TLS with one certificate, HTTP/1.1 and HTTP/2 behind it, and TURN.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use axum::Router;
 use axum::http::header::HOST;
 use axum::http::{HeaderValue, Request};
 use belfry_http::Peer;
+use belfry_media::Handover;
 use belfry_model::Pii;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -18,6 +19,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
+
+use crate::split::{self, Begun, Inside};
 
 /// Connections at the same time; more wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 4_096;
@@ -35,6 +38,7 @@ pub(crate) async fn serve(
     listener: TcpListener,
     tls: TlsAcceptor,
     router: Router,
+    turn: Option<Handover>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<()> {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -45,8 +49,8 @@ pub(crate) async fn serve(
             () = stopped(&mut stop) => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    let connection = connection(stream, peer, tls.clone(), router.clone(), place, Arc::clone(&graceful));
-                    tokio::spawn(connection);
+                    let front = Front { tls: tls.clone(), router: router.clone(), turn: turn.clone() };
+                    tokio::spawn(front.connection(stream, peer, place, Arc::clone(&graceful)));
                 }
                 Err(error) => refused(&error).await,
             }
@@ -78,19 +82,39 @@ async fn refused(error: &std::io::Error) {
     tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
+/// What a connection needs.
+struct Front {
     tls: TlsAcceptor,
     router: Router,
-    place: OwnedSemaphorePermit,
-    graceful: Arc<GracefulShutdown>,
-) {
-    // Signalling frames are small and each matters at once.
-    let _ = stream.set_nodelay(true);
-    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_MAX, tls.accept(stream)).await else {
-        return;
-    };
+    /// `None`: nothing is relayed.
+    turn: Option<Handover>,
+}
+
+impl Front {
+    async fn connection(
+        self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        place: OwnedSemaphorePermit,
+        graceful: Arc<GracefulShutdown>,
+    ) {
+        // Signalling frames are small and each matters at once.
+        let _ = stream.set_nodelay(true);
+        let accepted = tokio::time::timeout(HANDSHAKE_MAX, self.tls.accept(stream)).await;
+        let Ok(Ok(stream)) = accepted else { return };
+        match (split::look_inside(stream).await, &self.turn) {
+            (Some(Inside::Http(stream)), _) => http(stream, peer, self.router, graceful).await,
+            (Some(Inside::Turn(stream)), Some(turn)) => {
+                drop(graceful);
+                split::relay(stream, peer, turn).await;
+            }
+            (Some(Inside::Turn(_)), None) | (None, _) => {}
+        }
+        drop(place);
+    }
+}
+
+async fn http(stream: Begun, peer: SocketAddr, router: Router, graceful: Arc<GracefulShutdown>) {
     let service = router.map_request(move |mut request: Request<_>| {
         request.extensions_mut().insert(Peer(Pii::new(peer)));
         name_host(&mut request);
@@ -109,5 +133,4 @@ async fn connection(
     drop(graceful);
     // A client that goes away in the middle is everyday life, not an error.
     let _ = watched.await;
-    drop(place);
 }

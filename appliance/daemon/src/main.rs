@@ -11,8 +11,10 @@ mod media;
 mod names;
 mod open;
 mod ready;
+mod relay;
 mod routes;
 mod serve;
+mod split;
 
 use std::process::ExitCode;
 

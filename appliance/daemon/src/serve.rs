@@ -1,6 +1,6 @@
 //! `belfry serve`: the control process.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use belfry_identity::Identity;
 use belfry_model::Timestamp;
 use belfry_ops::{Ops, Reach};
 use belfry_session::{Config, LinkReport, Sessions, now};
-use belfry_signalling::{IceServer, IceServers, token::Signer};
+use belfry_signalling::{IceServers, token::Signer};
 use belfry_web::Web;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -26,7 +26,7 @@ use tracing_subscriber::EnvFilter;
 use crate::args::Serve;
 use crate::certificates::Shown;
 use crate::open::Kept;
-use crate::{console, https, lessons, media, names, open, ready};
+use crate::{console, https, lessons, media, names, open, ready, relay};
 
 /// The name of the key that signs media tokens (`iss`).
 const TOKEN_ISSUER: &str = "belfry";
@@ -52,10 +52,14 @@ async fn serve(args: &Serve) -> Result<()> {
     let certificates = Shown::open(&kept)?;
     let address = SocketAddr::new(kept.settings.https_address(), kept.settings.https_port());
     let listener = TcpListener::bind(address).await.map_err(|error| taken(address, error))?;
-    let link = media::start(&kept.settings, &names::addresses(&kept.settings)?).await?;
+    let relay_secret = relay::secret();
+    let addresses = names::addresses(&kept.settings)?;
+    let link = media::start(&kept.settings, &addresses, &relay_secret).await?;
+    let ice = relay::ice_servers(&kept.settings, &addresses, relay_secret);
+    let turn = kept.settings.media_relay().then(|| link.handover.clone());
     let (links, reports) = mpsc::channel(LINK_REPORTS_MAX);
     let ops = ops(&kept, reports)?;
-    let sessions = sessions(&kept, &link, links)?;
+    let sessions = sessions(&kept, &link, links, ice);
     let restored = sessions.restore().await.context("cannot bring back the lessons")?;
     tracing::info!(lessons = restored, "started");
     let (stop, stopped) = watch::channel(false);
@@ -65,7 +69,7 @@ async fn serve(args: &Serve) -> Result<()> {
     tokio::spawn(sweep(kept.identity.clone()));
     let tls = TlsAcceptor::from(Arc::new(certificates.tls()?));
     let router = router(&kept, &sessions, &ops, &certificates);
-    let serving = tokio::spawn(https::serve(listener, tls, router, stopped.clone()));
+    let serving = tokio::spawn(https::serve(listener, tls, router, turn, stopped.clone()));
     kept.record(Detail::ApplianceStarted { version: Word::new(env!("CARGO_PKG_VERSION")) }).await?;
     ready::ready();
     console::serving(&kept, &certificates.trust(), args.demo).await?;
@@ -119,15 +123,9 @@ fn sessions(
     kept: &Kept,
     link: &media::Link,
     links: mpsc::Sender<LinkReport>,
-) -> Result<Sessions> {
-    // STUN is answered on the HTTPS port's UDP twin, never on the media's own (see `Configure::stun`).
-    let port = kept.settings.https_port();
-    let addresses = names::addresses(&kept.settings)?;
-    let usable = |address: &&IpAddr| address.is_ipv4() && !address.is_loopback();
-    let address = addresses.iter().find(usable).copied().unwrap_or(Ipv4Addr::LOCALHOST.into());
-    let urls = vec![format!("stun:{address}:{port}")];
-    let stun = IceServer { urls, username: String::new(), credential: String::new() };
-    Ok(Sessions::new(Config {
+    ice: IceServers,
+) -> Sessions {
+    Sessions::new(Config {
         policy: lessons::policy(kept.current.subscribe()),
         links: Some(links),
         ended: Some(lessons::end_guests(kept.identity.clone())),
@@ -135,10 +133,10 @@ fn sessions(
             kept.store.clone(),
             kept.ledger.clone(),
             signer(kept),
-            IceServers::new(vec![stun]),
+            ice,
             link.commands.clone(),
         )
-    }))
+    })
 }
 
 fn signer(kept: &Kept) -> Signer {

@@ -7,8 +7,10 @@
 //! open files once it runs.
 
 mod events;
+mod handover;
 mod parent;
 mod run;
 
+pub use handover::Handover;
 pub use parent::supervise;
 pub use run::{MediaError, run};

@@ -1,6 +1,7 @@
 //! The process's `main`.
 
 use std::error::Error as _;
+use std::os::unix::net::UnixListener;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,8 @@ pub enum MediaError {
 /// Serves until the parent closes the link. All that is left then goes with the process: the
 /// caller is to return from `main`.
 pub fn run() -> Result<(), MediaError> {
+    // First of all, while no other descriptor can have its number.
+    let handed = link::take_listener();
     let (mut receiving, mut sending) = link::take().map_err(MediaError::Link)?;
     // Before any thread is started: a thread inherits what the one that starts it may do.
     sandbox::enter(&Files::default());
@@ -50,18 +53,19 @@ pub fn run() -> Result<(), MediaError> {
         Some(_) => return Err(MediaError::Order),
     };
     let (queue, queued) = events::queue();
-    let transport = start(&configure, &queue, &mut sending)?;
+    let transport = start(&configure, handed, &queue, &mut sending)?;
     queue.push(&Event::Ready { listening: transport.listening().to_vec() });
     serve(transport, &queue, queued, receiving, sending)
 }
 
 fn start(
     configure: &Configure,
+    handed: Option<UnixListener>,
     queue: &Queue,
     sending: &mut Sending,
 ) -> Result<Transport, MediaError> {
     let shards = queue.clone();
-    Transport::start(configure, None, move |event| shards.push(&event)).map_err(|error| {
+    Transport::start(configure, handed, move |event| shards.push(&event)).map_err(|error| {
         let sentence = match error.source() {
             None => error.to_string(),
             Some(source) => format!("{error}: {source}"),

@@ -61,7 +61,7 @@ fn main() {
 fn start(port: u16) -> (Commands<Command>, Reports) {
     let listen = vec![([127, 0, 0, 1], port).into()];
     let configure = Configure { listen, shards: 2, ..Configure::default() };
-    belfry_media::supervise(None, vec!["media".into()], configure)
+    belfry_media::supervise(None, vec!["media".into()], configure, None)
 }
 
 /// The next report but counters, which come every second.

@@ -17,9 +17,9 @@ use crate::nonce::Nonces;
 use crate::request::{Claim, Kind, REQUESTS, Refusal, Request};
 use crate::throttle::Throttle;
 
-/// Allocations of one participant: two connections, two servers, two networks, and as many again
-/// while ICE restarts.
-const PARTICIPANT_ALLOCATIONS_MAX: usize = 16;
+/// Allocations of one participant: two connections, two servers in two families, two networks, and
+/// as many again while ICE restarts.
+const PARTICIPANT_ALLOCATIONS_MAX: usize = 32;
 /// Allocations in all: those of 500 people. Ports are never near their end.
 const ALLOCATIONS_MAX: usize = 8_000;
 /// A permission lasts 5 minutes (RFC 8656 section 9).

@@ -88,6 +88,12 @@ settings! {
         "The address that media listens on.";
     media_port: u16 = "media.port", "3478", MACHINE, PORT, |v| port(*v),
         "The UDP port of all media. Not 443 or 80: browsers drop those on private addresses.";
+    media_tcp_port: Option<u16> = "media.tcp_port", "", MACHINE, PORT, |v| optional_port(*v),
+        "The TCP port of the relay, for networks without UDP; empty: the number of the UDP port.";
+    ice_tcp_port: u16 = "media.ice_tcp_port", "7881", MACHINE, number(0, 65_535), |_| Ok(()),
+        "The port where media comes over TCP without the relay; 0: none.";
+    media_relay: bool = "media.relay", "true", MACHINE, Field::Checkbox, |_| Ok(()),
+        "Whether media is relayed for clients whose network lets only TCP or HTTPS through.";
     media_shards: Option<u32> = "media.shards", "", MACHINE, number(1, 64),
         |value| value.map_or(Ok(()), |count| between(1, 64, count)),
         "Threads that forward media; empty: one for each core.";
@@ -149,6 +155,9 @@ accessors! {
     http_redirect_port: Option<u16>;
     media_address: IpAddr;
     media_port: u16;
+    /// 0: none.
+    ice_tcp_port: u16;
+    media_relay: bool;
     /// `None`: one for each core.
     media_shards: Option<u32>;
     session_idle_minutes: u32;
@@ -172,6 +181,11 @@ accessors! {
 impl Settings {
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
+    }
+
+    /// Where the relay is reached by TCP.
+    pub fn media_tcp_port(&self) -> u16 {
+        self.media_tcp_port.unwrap_or(self.media_port)
     }
 
     /// Empty: those of the machine's network cards.

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::os::fd::RawFd;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::WorkerError;
@@ -10,6 +10,9 @@ use crate::frame::{Assembly, READ_BYTES, pack};
 
 /// The first descriptor after the standard ones, which is also where systemd puts a socket.
 pub const DESCRIPTOR: RawFd = 3;
+
+/// Where a listening socket is, for a worker that is given one.
+pub const LISTENER: RawFd = 4;
 
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
@@ -21,6 +24,12 @@ pub fn take() -> Result<(Receiving, Sending), WorkerError> {
     let stream = crate::sys::take_socket(DESCRIPTOR).ok_or(WorkerError::NoLink)?;
     let other = stream.try_clone().map_err(WorkerError::Link)?;
     Ok((Receiving { stream, assembly: Assembly::default() }, Sending { stream: other }))
+}
+
+/// Takes the listening socket that the parent left, if it did. To come before anything else in the
+/// process opens a descriptor, so before [`take`].
+pub fn take_listener() -> Option<UnixListener> {
+    crate::sys::take_listener(LISTENER)
 }
 
 /// Frames from the parent.

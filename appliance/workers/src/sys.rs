@@ -3,24 +3,38 @@
 use std::ffi::c_ulong;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
+
+/// Descriptors from here on are never the number of one that a child is given.
+const HIGH: RawFd = 16;
 
 /// Lets the child of `command` have `end` as descriptor `number`.
 #[allow(unsafe_code, reason = "the hook runs between fork and exec")]
-pub(crate) fn inherit(command: &mut std::process::Command, end: UnixStream, number: RawFd) {
+pub(crate) fn inherit(
+    command: &mut std::process::Command,
+    end: &impl AsRawFd,
+    number: RawFd,
+) -> io::Result<()> {
+    // Where no other descriptor that the child is given can overwrite it.
+    // SAFETY: no pointers; it fails on a descriptor that is not open.
+    let copy = unsafe { libc::fcntl(end.as_raw_fd(), libc::F_DUPFD_CLOEXEC, HIGH) };
+    if copy < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: `copy` was just opened and nobody else has it.
+    let end = unsafe { OwnedFd::from_raw_fd(copy) };
     let hook = move || {
         let fd = end.as_raw_fd();
-        // SAFETY: dup2 and fcntl are async-signal-safe and touch no memory; `fd` is open, because
-        // the hook owns `end`. A descriptor that has the number already only needs to survive exec.
-        let done = unsafe {
-            if fd == number { libc::fcntl(fd, libc::F_SETFD, 0) } else { libc::dup2(fd, number) }
-        };
+        // SAFETY: dup2 is async-signal-safe and touches no memory; `fd` is open, because the hook
+        // owns `end`, and not `number`, because it is high.
+        let done = unsafe { libc::dup2(fd, number) };
         if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     };
     // SAFETY: the hook makes async-signal-safe calls only and allocates nothing (an `io::Error` of
     // an OS code does not).
     unsafe { command.pre_exec(hook) };
+    Ok(())
 }
 
 /// Takes over an inherited descriptor, if it is a socket. To be called once per number.
@@ -31,24 +45,37 @@ pub(crate) fn take_socket(number: RawFd) -> Option<UnixStream> {
     if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
         return None;
     }
-    let mut domain: libc::c_int = 0;
+    if option(number, libc::SO_DOMAIN)? != libc::AF_UNIX {
+        return None;
+    }
+    // SAFETY: the descriptor is open (checked above) and inherited, so nothing else in this process
+    // owns it; the caller takes each number once.
+    Some(UnixStream::from(unsafe { OwnedFd::from_raw_fd(number) }))
+}
+
+/// The same for a socket that is listened on.
+pub(crate) fn take_listener(number: RawFd) -> Option<UnixListener> {
+    if option(number, libc::SO_ACCEPTCONN)? == 0 {
+        return None;
+    }
+    Some(UnixListener::from(OwnedFd::from(take_socket(number)?)))
+}
+
+#[allow(unsafe_code, reason = "the standard library asks for no options of a bare descriptor")]
+fn option(number: RawFd, name: libc::c_int) -> Option<libc::c_int> {
+    let mut value: libc::c_int = 0;
     let mut length = libc::socklen_t::try_from(size_of::<libc::c_int>()).ok()?;
     // SAFETY: both pointers are to live locals of the sizes that the call is told.
     let asked = unsafe {
         libc::getsockopt(
             number,
             libc::SOL_SOCKET,
-            libc::SO_DOMAIN,
-            (&raw mut domain).cast(),
+            name,
+            (&raw mut value).cast(),
             &raw mut length,
         )
     };
-    if asked < 0 || domain != libc::AF_UNIX {
-        return None;
-    }
-    // SAFETY: the descriptor is open (checked above) and inherited, so nothing else in this process
-    // owns it; the caller takes each number once.
-    Some(UnixStream::from(unsafe { OwnedFd::from_raw_fd(number) }))
+    (asked >= 0).then_some(value)
 }
 
 /// Asks the kernel to kill this process when the thread that started it ends.

@@ -1,10 +1,10 @@
 //! One child process and its link.
 
 use std::ffi::OsString;
-use std::os::unix::net::UnixStream as StdUnixStream;
+use std::os::unix::net::{UnixListener, UnixStream as StdUnixStream};
 use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,8 +24,11 @@ pub struct Spec {
     /// `None`: this executable.
     pub program: Option<PathBuf>,
     pub args: Vec<OsString>,
-    /// A worker that is silent for so long is wedged: it is killed.
+    /// A worker that is silent for so long is wedged: it is killed. Time in which the machine is
+    /// starved does not count ([`crate::Patience`]).
     pub silence_max: Duration,
+    /// A socket that the worker takes streams on ([`link::take_listener`]); each new child gets it.
+    pub listener: Option<Arc<UnixListener>>,
     /// How long a worker may take to end after its link was closed, before it is killed.
     pub stop_max: Duration,
 }
@@ -105,7 +108,11 @@ fn spawn(spec: &Spec, theirs: StdUnixStream) -> std::io::Result<(Child, mpsc::Se
     };
     let mut command = std::process::Command::new(program);
     command.args(&spec.args).stdin(std::process::Stdio::null());
-    sys::inherit(&mut command, theirs, link::DESCRIPTOR);
+    sys::inherit(&mut command, &theirs, link::DESCRIPTOR)?;
+    drop(theirs);
+    if let Some(listener) = &spec.listener {
+        sys::inherit(&mut command, listener.as_ref(), link::LISTENER)?;
+    }
     let mut command = tokio::process::Command::from(command);
     command.kill_on_drop(true);
     let runtime = Handle::current();

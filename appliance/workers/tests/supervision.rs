@@ -132,6 +132,7 @@ fn spec() -> Spec {
         program: None,
         args: vec!["worker".into()],
         silence_max: PATIENCE,
+        listener: None,
         stop_max: Duration::from_secs(1),
     }
 }
