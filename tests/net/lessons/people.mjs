@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { startChromium, startFirefox } from "../kit/browsers.mjs";
 import { ChromiumPerson, FirefoxPerson } from "../kit/person.mjs";
+import { until } from "../kit/wait.mjs";
 import { forwarded } from "./forward.mjs";
 import { keepSids } from "./reception.mjs";
 
@@ -45,7 +46,8 @@ export async function atFirefox(appliance, site, url = appliance.url) {
 
 /** From the address of the lesson to the lesson. */
 export async function enter(person, lesson, button = "Join") {
-  await person.page.goto(person.url + lesson);
+  // Firefox may still be on its way to the page that follows a sign-in, and gives up one of the two.
+  await until(`${person.username} opens the lesson`, () => person.page.goto(person.url + lesson).then(() => true));
   await person.see(/Microphone o(n|ff)/);
   await person.press(button);
 }
