@@ -1,86 +1,25 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { ClassSocket, Refused, type SocketStatus, type Wire } from '../src/lib/class-socket';
-import type { ClassEvent, ClientFrame, ServerFrame } from '../src/lib/protocol';
+import { ClassSocket, Refused, type SocketStatus } from '../src/lib/class-socket';
+import type { ClassEvent } from '../src/lib/protocol';
+import { FakeWorld } from './fake-wire';
 import { welcome } from './fixtures';
 
-class FakeWire implements Wire {
-  onopen: Wire['onopen'] = null;
-  onmessage: Wire['onmessage'] = null;
-  onclose: Wire['onclose'] = null;
-  sent: ClientFrame[] = [];
-  closed = false;
-
-  send(text: string): void {
-    this.sent.push(JSON.parse(text) as ClientFrame);
-  }
-
-  close(): void {
-    this.closed = true;
-  }
-
-  opens(): void {
-    this.onopen?.(undefined as never);
-  }
-
-  says(frame: ServerFrame): void {
-    this.onmessage?.({ data: JSON.stringify(frame) } as MessageEvent<string>);
-  }
-
-  breaks(): void {
-    this.onclose?.(undefined as never);
-  }
-}
-
-interface Timer {
-  at: number;
-  run: () => void;
-}
-
-let wires: FakeWire[];
-let timers: Set<Timer>;
-let now: number;
+let world: FakeWorld;
 let statuses: SocketStatus[];
 let events: ClassEvent[];
 let byes: string[];
 let socket: ClassSocket;
 
-function pass(ms: number): void {
-  const until = now + ms;
-  for (;;) {
-    const [due] = [...timers].filter((timer) => timer.at <= until).sort((a, b) => a.at - b.at);
-    if (!due) break;
-    timers.delete(due);
-    now = due.at;
-    due.run();
-  }
-  now = until;
-}
-
-const wire = () => wires.at(-1) as FakeWire;
+const wire = () => world.wire;
 
 beforeEach(() => {
-  [wires, timers, now, statuses, events, byes] = [[], new Set(), 0, [], [], []];
-  socket = new ClassSocket(
-    {
-      open: () => {
-        wires.push(new FakeWire());
-        return wire();
-      },
-      random: () => 1,
-      later: (run, ms) => {
-        const timer = { at: now + ms, run };
-        timers.add(timer);
-        return timer;
-      },
-      cancel: (timer) => timers.delete(timer as Timer),
-    },
-    {
-      status: (status) => statuses.push(status),
-      welcome: () => undefined,
-      event: (event) => events.push(event),
-      bye: (code) => byes.push(code),
-    },
-  );
+  [world, statuses, events, byes] = [new FakeWorld(1), [], [], []];
+  socket = new ClassSocket(world, {
+    status: (status) => statuses.push(status),
+    welcome: () => undefined,
+    event: (event) => events.push(event),
+    bye: (code) => byes.push(code),
+  });
   socket.start();
   wire().opens();
 });
@@ -97,8 +36,8 @@ describe('the class socket', () => {
     wire().says({ type: 'event', seq: 18, event: { kind: 'asked_to_unmute' } });
     wire().breaks();
     expect(statuses.at(-1)).toBe('reconnecting');
-    pass(400);
-    expect(wires).toHaveLength(2);
+    world.pass(400);
+    expect(world.wires).toHaveLength(2);
     wire().opens();
     expect(wire().sent).toEqual([{ type: 'hello', resume: { epoch: 'e1', seq: 18 } }]);
     wire().says({ type: 'resumed', seq: 18 });
@@ -111,7 +50,7 @@ describe('the class socket', () => {
   test('takes a fresh welcome when its place is too old', () => {
     wire().says(welcome({ seq: 17 }));
     wire().breaks();
-    pass(400);
+    world.pass(400);
     wire().opens();
     wire().says(welcome({ epoch: 'e2', seq: 3 }));
     wire().says({ type: 'event', seq: 4, event: { kind: 'asked_to_unmute' } });
@@ -120,24 +59,24 @@ describe('the class socket', () => {
 
   test('pings each ten seconds and gives up after twenty-five of silence', () => {
     wire().says(welcome());
-    pass(10_000);
+    world.pass(10_000);
     expect(wire().sent.at(-1)).toEqual({ type: 'ping' });
     wire().says({ type: 'pong' });
-    pass(24_999);
+    world.pass(24_999);
     expect(wire().closed).toBe(false);
-    pass(1);
-    expect(wires[0]?.closed).toBe(true);
+    world.pass(1);
+    expect(world.wires[0]?.closed).toBe(true);
     expect(statuses.at(-1)).toBe('reconnecting');
   });
 
   test('waits longer after each failure, but never longer than ten seconds', () => {
     const waits: number[] = [];
     for (let round = 0; round < 8; round += 1) {
-      const before = wires.length;
-      const since = now;
+      const before = world.wires.length;
+      const since = world.now;
       wire().breaks();
-      while (wires.length === before) pass(100);
-      waits.push(now - since);
+      while (world.wires.length === before) world.pass(100);
+      waits.push(world.now - since);
     }
     expect(waits).toEqual([400, 800, 1600, 3200, 6400, 10_000, 10_000, 10_000]);
   });
@@ -146,22 +85,22 @@ describe('the class socket', () => {
     wire().says(welcome());
     wire().breaks();
     socket.hurry();
-    expect(wires).toHaveLength(2);
-    pass(20_000);
-    expect(wires).toHaveLength(2);
+    expect(world.wires).toHaveLength(2);
+    world.pass(20_000);
+    expect(world.wires).toHaveLength(2);
   });
 
   test('comes back after restarting and never after a final goodbye', () => {
     wire().says(welcome());
     wire().says({ type: 'bye', code: 'restarting', text: '' });
     expect(byes).toEqual([]);
-    pass(400);
-    expect(wires).toHaveLength(2);
+    world.pass(400);
+    expect(world.wires).toHaveLength(2);
     wire().opens();
     wire().says({ type: 'bye', code: 'removed', text: 'why' });
-    pass(60_000);
+    world.pass(60_000);
     expect(byes).toEqual(['removed']);
-    expect(wires).toHaveLength(2);
+    expect(world.wires).toHaveLength(2);
     expect(statuses.at(-1)).toBe('closed');
   });
 
