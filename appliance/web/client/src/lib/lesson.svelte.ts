@@ -37,6 +37,7 @@ export class Lesson {
     // An iPad stops the sound of a page in the background and does not start it by itself.
     void this.media.unlockSound();
   };
+  private readonly networkChanged = () => this.media.networkChanged();
 
   constructor(
     readonly id: string,
@@ -65,6 +66,7 @@ export class Lesson {
   enter(): void {
     void this.media.unlockSound();
     addEventListener('online', this.hurry);
+    addEventListener('online', this.networkChanged);
     addEventListener('pageshow', this.hurry);
     document.addEventListener('resume', this.hurry);
     this.telemetry.start();
@@ -220,6 +222,7 @@ export class Lesson {
     this.telemetry.stop();
     this.links.stop();
     removeEventListener('online', this.hurry);
+    removeEventListener('online', this.networkChanged);
     removeEventListener('pageshow', this.hurry);
     document.removeEventListener('resume', this.hurry);
     document.removeEventListener('visibilitychange', this.hurry);

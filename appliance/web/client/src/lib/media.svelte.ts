@@ -198,6 +198,13 @@ export class LessonMedia {
     void this.connect();
   }
 
+  /** The browser has another network. Sockets of the one before say nothing of their end, and the library would wait for its
+   *  ping to fail; a socket that was whole after all is resumed within moments. */
+  networkChanged(): void {
+    if (this.ended || this.room.state !== ConnectionState.Connected) return;
+    void this.room.simulateScenario('signal-reconnect').catch(() => undefined);
+  }
+
   /** What telemetry looks at. */
   get peers() {
     return this.room.engine?.pcManager;
