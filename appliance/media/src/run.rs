@@ -9,14 +9,13 @@ use belfry_media_api::{COMMANDS, Command, Configure, Event, FrameError};
 use belfry_model::Outside;
 use belfry_model::outside::Refusal;
 use belfry_transport::{Transport, TransportError, Wedged};
-use belfry_workers::sandbox::{self, Files};
-use belfry_workers::{Receiving, Sending, WorkerError, link};
+use belfry_workers::sandbox::{self, Files, Network};
+use belfry_workers::{Patience, Receiving, Sending, WorkerError, link};
 
 use crate::events::{self, Queue, Queued};
 
 /// A shard's heartbeat rises at least once a second.
 const HEARTBEAT_MAX: Duration = Duration::from_secs(3);
-const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Why the media process ends otherwise than by its parent's wish.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +45,7 @@ pub fn run() -> Result<(), MediaError> {
     let handed = link::take_listener();
     let (mut receiving, mut sending) = link::take().map_err(MediaError::Link)?;
     // Before any thread is started: a thread inherits what the one that starts it may do.
-    sandbox::enter(&Files::default());
+    sandbox::enter(&Files::default(), Network::Serves);
     let configure = match next(&mut receiving)? {
         None => return Ok(()),
         Some(Command::Configure(configure)) => configure,
@@ -54,6 +53,7 @@ pub fn run() -> Result<(), MediaError> {
     };
     let (queue, queued) = events::queue();
     let transport = start(&configure, handed, &queue, &mut sending)?;
+    sandbox::seal();
     queue.push(&Event::Ready { listening: transport.listening().to_vec() });
     serve(transport, &queue, queued, receiving, sending)
 }
@@ -90,7 +90,7 @@ fn serve(
     spawn("commands", &ended, move || read(&commanded, receiving))?;
     let mut beats = Beats::new(&transport.heartbeats(), Instant::now());
     loop {
-        match end.recv_timeout(WATCH_INTERVAL) {
+        match end.recv_timeout(Patience::TICK) {
             Ok(result) => return result,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -144,39 +144,50 @@ fn write(queued: &Queued, mut sending: Sending) -> Result<(), MediaError> {
     Ok(())
 }
 
-/// When each shard's heartbeat was last seen to rise.
+/// The patience with each shard, and its heartbeat.
 #[derive(Debug)]
-struct Beats(Vec<(u64, Instant)>);
+struct Beats(Vec<(u64, Patience)>);
 
 impl Beats {
     fn new(beats: &[u64], now: Instant) -> Self {
-        Self(beats.iter().map(|beat| (*beat, now)).collect())
+        Self(beats.iter().map(|beat| (*beat, Patience::new(HEARTBEAT_MAX, now))).collect())
     }
 
     /// The first shard that has not moved for too long.
     fn stuck(&mut self, beats: &[u64], now: Instant) -> Option<usize> {
-        for (seen, beat) in self.0.iter_mut().zip(beats) {
-            if seen.0 != *beat {
-                *seen = (*beat, now);
+        let mut stuck = None;
+        for (index, ((seen, patience), beat)) in self.0.iter_mut().zip(beats).enumerate() {
+            if *seen != *beat {
+                *seen = *beat;
+                patience.heard(now);
+            } else if patience.is_over(now) {
+                stuck = stuck.or(Some(index));
             }
         }
-        self.0.iter().position(|(_, at)| now.duration_since(*at) > HEARTBEAT_MAX)
+        stuck
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
+
+    use belfry_workers::Patience;
 
     use super::{Beats, HEARTBEAT_MAX};
 
     #[test]
-    fn the_shard_that_stands_still_is_named() {
+    fn the_shard_that_stands_still_is_named_and_none_when_the_watch_is_late_itself() {
         let start = Instant::now();
-        let mut beats = Beats::new(&[0, 0], start);
-        assert_eq!(beats.stuck(&[1, 1], start + Duration::from_secs(2)), None);
-        assert_eq!(beats.stuck(&[2, 1], start + Duration::from_secs(4)), None);
-        let late = start + Duration::from_secs(2) + HEARTBEAT_MAX + Duration::from_millis(1);
-        assert_eq!(beats.stuck(&[3, 1], late), Some(1));
+        let run = |interval: u32| {
+            let mut beats = Beats::new(&[0, 0], start);
+            (1..20).find_map(|tick| {
+                let now = start + Patience::TICK * tick * interval;
+                Some((now - start, beats.stuck(&[u64::from(tick), 0], now)?))
+            })
+        };
+        let (after, shard) = run(1).expect("the second stands still");
+        assert!(shard == 1 && after > HEARTBEAT_MAX && after < 2 * HEARTBEAT_MAX, "{after:?}");
+        assert_eq!(run(4), None);
     }
 }

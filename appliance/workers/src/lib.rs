@@ -14,12 +14,14 @@
 
 pub mod frame;
 pub mod link;
+mod patience;
 pub mod sandbox;
 mod supervise;
 mod sys;
 mod worker;
 
 pub use link::{Receiving, Sending};
+pub use patience::Patience;
 pub use supervise::{Commands, End, Gone, Report, Restarts, Vocabulary, supervise};
 pub use worker::{Spec, Worker};
 

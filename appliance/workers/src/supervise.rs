@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::worker::{Reading, Writing};
-use crate::{Spec, Worker, WorkerError};
+use crate::{Patience, Spec, Worker, WorkerError};
 
 /// How a vocabulary of commands and events becomes frames.
 #[derive(Debug)]
@@ -226,15 +226,20 @@ async fn read<C, E>(
     reports: &mpsc::Sender<Report<E>>,
     silence_max: Duration,
 ) -> Parted {
+    let mut patience = Patience::new(silence_max, std::time::Instant::now());
     loop {
-        // Only the wait for the child counts as its silence, not the wait for our own listener.
-        let frame = match tokio::time::timeout(silence_max, reading.receive()).await {
-            Err(_) => return Parted::Wedged,
-            Ok(Ok(Some(frame))) if frame.is_empty() => continue,
+        let heard = tokio::time::timeout(Patience::TICK, reading.receive()).await;
+        let frame = match heard {
+            Err(_) if patience.is_over(std::time::Instant::now()) => return Parted::Wedged,
+            Err(_) => continue,
             Ok(Ok(Some(frame))) => frame,
             Ok(Ok(None) | Err(WorkerError::Torn | WorkerError::Link(_))) => return Parted::Closed,
             Ok(Err(error)) => return Parted::Nonsense(error.into()),
         };
+        if frame.is_empty() {
+            patience.heard(std::time::Instant::now());
+            continue;
+        }
         match (vocabulary.decode)(Outside::new(&frame)) {
             Ok(message) => {
                 if reports.send(Report::Message(message)).await.is_err() {
@@ -242,6 +247,26 @@ async fn read<C, E>(
                 }
             }
             Err(error) => return Parted::Nonsense(error),
+        }
+        // Only the wait for the child counts as its silence, not the wait for our own listener.
+        patience.heard(std::time::Instant::now());
+    }
+}
+
+/// Sends a frame, which is not to be given up half-way, to a child that may be slow to take it.
+/// `None`: it does not take it.
+async fn send(
+    writing: &mut Writing,
+    frame: &[u8],
+    silence_max: Duration,
+) -> Option<Result<(), WorkerError>> {
+    let mut sending = std::pin::pin!(writing.send(frame));
+    let mut patience = Patience::new(silence_max, std::time::Instant::now());
+    loop {
+        match tokio::time::timeout(Patience::TICK, &mut sending).await {
+            Ok(sent) => return Some(sent),
+            Err(_) if patience.is_over(std::time::Instant::now()) => return None,
+            Err(_) => {}
         }
     }
 }
@@ -255,13 +280,13 @@ async fn write<C, E>(
 ) -> Parted {
     let mut frame = (vocabulary.encode)(greeting);
     loop {
-        match tokio::time::timeout(silence_max, writing.send(&frame)).await {
-            Err(_) => return Parted::Wedged,
-            Ok(Ok(())) => {}
+        match send(writing, &frame, silence_max).await {
+            None => return Parted::Wedged,
+            Some(Ok(())) => {}
             // Too long for a frame: the child must not miss a command, so it starts anew.
-            Ok(Err(error @ WorkerError::Frame { .. })) => return Parted::Nonsense(error.into()),
+            Some(Err(error @ WorkerError::Frame { .. })) => return Parted::Nonsense(error.into()),
             // The child is closing its end; what it said last is still to be read.
-            Ok(Err(_)) => return std::future::pending().await,
+            Some(Err(_)) => return std::future::pending().await,
         }
         match queue.recv().await {
             Some(command) => frame = (vocabulary.encode)(&command),

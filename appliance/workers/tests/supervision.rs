@@ -6,7 +6,7 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use belfry_model::Outside;
-use belfry_workers::sandbox::{Enforced, Files};
+use belfry_workers::sandbox::{Enforced, Files, Network};
 use belfry_workers::{Commands, End, Report, Restarts, Spec, Vocabulary, link, sandbox, supervise};
 use tokio::sync::mpsc;
 
@@ -32,6 +32,7 @@ const CASES: &[Case] = cases! {
     a_worker_that_ignores_the_end_of_its_link_is_killed
     a_worker_ends_with_the_process_that_started_it
     a_worker_cannot_open_files_or_start_without_its_parent
+    a_worker_makes_the_calls_that_its_kind_needs_and_no_others
 };
 
 fn main() {
@@ -94,7 +95,7 @@ fn worker() {
                 sending.send(b"flooded").unwrap();
             }
             "stay" => {
-                assert!(sandbox::enter(&Files::default()).dies_with_parent);
+                assert!(sandbox::enter(&Files::default(), Network::None).dies_with_parent);
                 sending.send(b"staying").unwrap();
                 receiving.receive().unwrap();
                 loop {
@@ -102,16 +103,69 @@ fn worker() {
                 }
             }
             "sandbox" => sending.send(try_sandbox().as_bytes()).unwrap(),
+            "no network" => sending.send(try_calls(Network::None).as_bytes()).unwrap(),
+            "serves" => sending.send(try_calls(Network::Serves).as_bytes()).unwrap(),
             _ => sending.send(format!("heard {command}").as_bytes()).unwrap(),
         }
     }
 }
 
 fn try_sandbox() -> String {
-    let applied = sandbox::enter(&Files::default());
+    let applied = sandbox::enter(&Files::default(), Network::None);
     let opened = std::fs::read("/etc/passwd").is_ok();
     let limits = applied.no_core_dump && applied.no_new_privileges && applied.dies_with_parent;
     format!("{limits} {} {opened}", applied.files != Enforced::Not)
+}
+
+/// Tries what a worker may and may not do; says what worked, and which refusals were not `EPERM`.
+fn try_calls(network: Network) -> String {
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+    // Somebody to connect to, from before.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    if !sandbox::enter(&Files::default(), network).calls {
+        return "no filter in this kernel".to_owned();
+    }
+    let mut worked = Vec::new();
+    let mut attempt = |name: &str, outcome: std::io::Result<()>| match outcome {
+        Ok(()) => worked.push(name.to_owned()),
+        Err(error) if error.raw_os_error() == Some(1) => {}
+        Err(error) => worked.push(format!("{name} failed by {error}")),
+    };
+    attempt("exec", std::process::Command::new("/bin/true").status().map(drop));
+    attempt("open", std::fs::File::open("/proc/self/status").map(drop));
+    attempt("create", std::fs::File::create("/dev/shm/belfry-sandbox").map(drop));
+    attempt("connect", TcpStream::connect(address).map(drop));
+    attempt("unix", std::os::unix::net::UnixDatagram::unbound().map(drop));
+    let udp = UdpSocket::bind("127.0.0.1:0");
+    match &udp {
+        Ok(_) => attempt("udp", Ok(())),
+        Err(error) => {
+            attempt("udp", Err(std::io::Error::from_raw_os_error(error.raw_os_error().unwrap())))
+        }
+    }
+    attempt(
+        "listen",
+        TcpListener::bind("[::1]:0").map(drop).or_else(|error| match error.raw_os_error() {
+            // A machine without IPv6.
+            Some(97 | 99) => Ok(()),
+            _ => Err(error),
+        }),
+    );
+    attempt(
+        "thread",
+        std::thread::Builder::new().spawn(|| ()).map(|thread| thread.join().unwrap()),
+    );
+    if let Ok(udp) = udp {
+        udp.set_nonblocking(true).unwrap();
+        udp.send_to(b"x", udp.local_addr().unwrap()).unwrap();
+        assert!(sandbox::seal());
+        attempt("udp after all", UdpSocket::bind("127.0.0.1:0").map(drop));
+        attempt("receive", udp.recv_from(&mut [0; 9]).map(drop));
+        let elsewhere = std::thread::spawn(|| UdpSocket::bind("127.0.0.1:0").map(drop));
+        attempt("udp elsewhere", elsewhere.join().unwrap());
+    }
+    worked.join(", ")
 }
 
 /// A process that starts a worker and is then killed by the test.
@@ -319,4 +373,12 @@ async fn a_worker_cannot_open_files_or_start_without_its_parent() {
         .status()
         .unwrap();
     assert!(!alone.success());
+}
+
+async fn a_worker_makes_the_calls_that_its_kind_needs_and_no_others() {
+    for (kind, expected) in [("no network", "thread"), ("serves", "udp, listen, thread, receive")] {
+        let (_commands, mut reports) = start(kind, spec());
+        expect_started(&mut reports).await;
+        expect_message(&mut reports, expected).await;
+    }
 }
