@@ -97,6 +97,9 @@ async def refusals_before_the_upgrade():
         for token in ("", "nonsense", forged):
             assert await upgrade_status(http, "/rtc", token) == 401, token
             assert (await status(http, "/rtc/validate", access_token=token))[0] == 401, token
+        for prefix in ("/", "/sfu", "/sfu/", "/district/media"):
+            assert await upgrade_status(http, f"{prefix}/rtc", lesson.token) == 101, prefix
+            assert (await status(http, f"{prefix}/rtc/validate", access_token=lesson.token))[0] == 200, prefix
         await lesson.socket.command("end")
         code, text = await status(http, "/rtc/validate", access_token=lesson.token)
         assert code == 404 and "requested room does not exist" in text, (code, text)

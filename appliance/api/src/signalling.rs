@@ -5,7 +5,7 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use belfry_http::{Access, Draft, Routes, no_audit};
-use belfry_model::{LessonId, Outside, limits};
+use belfry_model::{Outside, limits};
 use belfry_session::{Sessions, SignalRefusal, now};
 use belfry_signalling::JoinRefusal;
 use belfry_signalling::query::{QUERIES, Query, redact};
@@ -26,23 +26,32 @@ pub struct Signalling {
     pub signer: Signer,
 }
 
-/// The routes of the signalling edge. Base URLs of clients may end in a slash, which makes two.
+/// Socket and validation under each path that clients make of a base URL: it may have a path, and may
+/// end in a slash, which makes two.
+const PATHS: [(&str, &str); 6] = [
+    ("/rtc", "/rtc/validate"),
+    ("//rtc", "//rtc/validate"),
+    ("/{prefix}/rtc", "/{prefix}/rtc/validate"),
+    ("/{prefix}//rtc", "/{prefix}//rtc/validate"),
+    ("/{prefix}/{more}/rtc", "/{prefix}/{more}/rtc/validate"),
+    ("/{prefix}/{more}//rtc", "/{prefix}/{more}//rtc/validate"),
+];
+
+/// The routes of the signalling edge.
 ///
 /// `/rtc/v1` is not among them on purpose: clients read from its 404 that they have to use `/rtc`.
 pub fn signalling_routes() -> Routes<Signalling> {
     let recorded = || no_audit("the lesson records who joins and who leaves");
-    let open = |path| Draft::socket(path).access(ACCESS).audit(recorded()).handle(open);
-    let validate = |path| {
+    let sockets = |path| Draft::socket(path).access(ACCESS).audit(recorded()).handle(open);
+    let validates = |path| {
         Draft::api(Method::GET, path)
             .access(ACCESS)
             .audit(no_audit("says whether a token is good, and does nothing"))
             .handle(validate)
     };
-    Routes::new()
-        .add(open("/rtc"))
-        .add(open("//rtc"))
-        .add(validate("/rtc/validate"))
-        .add(validate("//rtc/validate"))
+    PATHS.into_iter().fold(Routes::new(), |routes, (socket, validate)| {
+        routes.add(sockets(socket)).add(validates(validate))
+    })
 }
 
 /// A refusal as clients classify it: 401 and 403 are final, so is a 404 with [`NO_ROOM`].
@@ -134,23 +143,18 @@ async fn open(
     }
 }
 
-/// Asked by clients after a failed upgrade: the status says whether trying again makes sense.
+/// Asked by clients after a failed upgrade: the same verdict in the same words, by which they know
+/// whether trying again makes sense.
 async fn validate(
     State(edge): State<Signalling>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {
     let checked = match authorised(&edge.signer, &headers, query.as_deref()) {
-        Ok((grants, _)) => check(&edge.sessions, &grants).await,
+        Ok((grants, _)) => edge.sessions.check_signal(&grants).await.map_err(Refused::from),
         Err(refused) => Err(refused),
     };
     readable_anywhere(checked.map_or_else(Refused::into_response, |()| "success".into_response()))
-}
-
-async fn check(sessions: &Sessions, grants: &Grants) -> Result<(), Refused> {
-    let gone = Refused(StatusCode::NOT_FOUND, NO_ROOM);
-    let lesson = grants.room.parse().map_err(|_| gone)?;
-    sessions.summary(LessonId(lesson)).await.map_or(Err(gone), |_| Ok(()))
 }
 
 /// A client may run on a page of another origin; it sends no cookie.

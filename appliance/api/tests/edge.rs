@@ -140,7 +140,7 @@ async fn told(web: &mut Web) -> Told {
 #[tokio::test]
 async fn an_admitted_teacher_is_welcomed_first_and_pinged_back() {
     let house = house().await;
-    for path in ["/rtc", "//rtc"] {
+    for path in ["/rtc", "//rtc", "/sfu/rtc", "/sfu//rtc", "/district/media/rtc"] {
         let mut web = house.connect(path, &house.teacher()).await.unwrap();
         let Told::Join(join) = told(&mut web).await else { panic!("the first message") };
         assert_eq!(join.participant.unwrap().identity, "p1");
@@ -190,10 +190,18 @@ async fn validate_says_what_the_upgrade_would_and_any_page_may_read_it() {
         (validate(house.teacher()), "200"),
         (validate("a.b.c".to_owned()), "401"),
         (validate(house.token("p1", LessonId(999))), "404"),
+        (validate(house.token("p77", house.lesson)), "403"),
+        (format!("/sfu{}", validate(house.teacher())), "200"),
     ];
     for (target, expect) in cases {
         let answer = house.get(&target).await.to_ascii_lowercase();
         assert_eq!(answer.split(' ').nth(1), Some(expect), "{answer}");
+        if expect != "200" {
+            let token = target.split_once('=').unwrap().1;
+            let (code, sentence) = status(house.connect("/rtc", token).await);
+            assert_eq!(code.to_string(), expect);
+            assert!(answer.ends_with(&sentence.to_ascii_lowercase()), "{answer}");
+        }
         assert!(answer.contains("access-control-allow-origin: *"), "{answer}");
     }
     let v1 = house.get(&format!("/rtc/v1/validate?access_token={}", house.teacher())).await;

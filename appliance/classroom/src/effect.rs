@@ -2,7 +2,8 @@
 
 use belfry_model::{Identity, LessonRole, Pii};
 
-use crate::view::{Hand, LessonView, ParticipantView, WaitingView};
+use crate::link::Link;
+use crate::view::{BlockedView, Hand, LessonView, ParticipantView, WaitingView};
 use crate::word::{ChatMode, Grants, Layout, Locks, Message, MessageId, Quality, Source};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +66,7 @@ pub enum Notice {
     Participant(ParticipantView),
     Left(Identity),
     Waiting(Vec<WaitingView>),
+    Blocked(Vec<BlockedView>),
     Phase(LessonView),
     Locks(Locks),
     Layout(Layout),
@@ -73,7 +75,16 @@ pub enum Notice {
     ChatDeleted(MessageId),
     AskedToUnmute,
     MutedByTeacher(Source),
-    Quality { identity: Identity, quality: Quality, loss_percent: u8 },
+    Quality {
+        identity: Identity,
+        quality: Quality,
+        loss_percent: u8,
+    },
+    /// The state of a way down. It holds now and is worth nothing later.
+    Link {
+        identity: Identity,
+        link: Link,
+    },
 }
 
 /// Why a class socket ends.

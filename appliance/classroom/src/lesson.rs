@@ -10,9 +10,10 @@ use belfry_model::{Identity, LessonId, LessonRole, Pii, Timestamp};
 
 use crate::command::Command;
 use crate::effect::{Audience, Bye, Effect, EndCause, Notice, Record};
+use crate::link::{Link, LinkState};
 use crate::refusal::Refusal;
 use crate::view::Hand;
-use crate::word::{Band, Grants, Layout, Locks, Message, Phase, Quality, Standing};
+use crate::word::{Band, ChatMode, Grants, Layout, Locks, Message, Phase, Quality, Standing};
 
 /// A lesson that no teacher opens ends after this long.
 pub const UNOPENED_MS_MAX: i64 = 4 * 3_600_000;
@@ -30,8 +31,29 @@ pub struct Profile {
     /// Of the class, or as the teacher called it.
     pub name: String,
     pub band: Band,
+    pub rules: Rules,
+}
+
+/// What the district decides about a lesson before it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
     /// Students on the roster pass the waiting room by themselves while a teacher is there.
     pub rostered_pass: bool,
+    /// Begins with students seeing the teachers only.
+    pub focus: bool,
+    /// How chat begins.
+    pub chat: ChatMode,
+    /// How long the lesson stays open after its last teacher lost the connection.
+    pub grace_ms: i64,
+}
+
+impl Rules {
+    /// Young children begin in focus, and write to the teachers only.
+    pub fn usual(band: Band) -> Self {
+        let young = band == Band::K5;
+        let chat = if young { ChatMode::TeacherOnly } else { ChatMode::On };
+        Self { rostered_pass: true, focus: young, chat, grace_ms: TEACHER_GRACE_MS }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +81,13 @@ pub enum Event {
         quality: Quality,
         loss_percent: u8,
     },
+    /// The state of the way down to a participant.
+    Link {
+        identity: Identity,
+        link: Link,
+    },
+    /// The district changed how many people a lesson may hold. Those who are there stay.
+    PlacesMax(usize),
     Command {
         by: Identity,
         command: Command,
@@ -87,11 +116,15 @@ pub struct Lesson {
     /// Were let in once and pass when they come again.
     pub(crate) admitted: BTreeSet<Identity>,
     pub(crate) co_teachers: BTreeSet<Identity>,
-    pub(crate) blocked: BTreeSet<Identity>,
+    /// Were removed and may ask to come back: they wait until they are admitted, on the roster or not.
+    pub(crate) removed: BTreeSet<Identity>,
+    /// With the names they had, so that a teacher knows whom to let back in.
+    pub(crate) blocked: BTreeMap<Identity, Pii<String>>,
     /// In the order of raising.
     pub(crate) hands: Vec<Hand>,
     pub(crate) chat: VecDeque<Message>,
     pub(crate) message_last: u64,
+    places_max: usize,
 }
 
 #[derive(Debug)]
@@ -106,6 +139,7 @@ pub(crate) struct Participant {
     /// When the others are told that they are gone, while no socket is open.
     pub(crate) gone_at: Option<Timestamp>,
     pub(crate) quality: Option<(Quality, u8)>,
+    pub(crate) link: LinkState,
 }
 
 impl Participant {
@@ -129,16 +163,18 @@ impl Lesson {
             created_at: now,
             started_at: None,
             leaderless_since: None,
-            locks: Locks::of(profile.band),
-            layout: Layout::of(profile.band),
+            locks: Locks::first(profile.rules.chat),
+            layout: Layout::first(profile.rules.focus),
             participants: BTreeMap::new(),
             waiting: Vec::new(),
             admitted: BTreeSet::new(),
             co_teachers: BTreeSet::new(),
-            blocked: BTreeSet::new(),
+            removed: BTreeSet::new(),
+            blocked: BTreeMap::new(),
             hands: Vec::new(),
             chat: VecDeque::new(),
             message_last: 0,
+            places_max: ROOM_PARTICIPANTS_MAX,
             profile,
         }
     }
@@ -156,6 +192,8 @@ impl Lesson {
             Event::Quality { identity, quality, loss_percent } => {
                 self.quality(&identity, quality, loss_percent, out);
             }
+            Event::Link { identity, link } => self.link(&identity, link, now, out),
+            Event::PlacesMax(places_max) => self.places_max = places_max,
             Event::Command { by, command } => self.command(&by, command, now, out)?,
             Event::Stop => self.end(EndCause::Stopped, out),
         }
@@ -192,11 +230,11 @@ impl Lesson {
         };
         let long = self.started_at.map(|at| at.plus_ms(LESSON_MS_MAX));
         let gone = self.participants.values().filter_map(|participant| participant.gone_at).min();
-        [end, long, gone].into_iter().flatten().min()
+        [end, long, gone, self.links_due()].into_iter().flatten().min()
     }
 
     pub(crate) fn grace_until(&self) -> Option<Timestamp> {
-        self.leaderless_since.map(|at| at.plus_ms(TEACHER_GRACE_MS))
+        self.leaderless_since.map(|at| at.plus_ms(self.profile.rules.grace_ms))
     }
 
     fn arrive(
@@ -205,7 +243,7 @@ impl Lesson {
         now: Timestamp,
         out: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
-        if self.blocked.contains(&arrival.identity) {
+        if self.blocked.contains_key(&arrival.identity) {
             return Err(Refusal::Blocked);
         }
         if let Some(participant) = self.participants.get_mut(&arrival.identity) {
@@ -237,22 +275,28 @@ impl Lesson {
         let known = self.admitted.contains(&arrival.identity);
         match self.phase {
             _ if arrival.standing == Standing::Teacher => true,
-            Phase::Open => known || self.passes_alone(arrival.standing),
+            Phase::Open => known || self.passes_alone(&arrival.identity, arrival.standing),
             Phase::Grace => known,
             Phase::BeforeTeacher | Phase::Ended => false,
         }
     }
 
-    fn passes_alone(&self, standing: Standing) -> bool {
-        self.profile.rostered_pass && standing == Standing::Rostered
+    fn passes_alone(&self, identity: &Identity, standing: Standing) -> bool {
+        let rostered = self.profile.rules.rostered_pass && standing == Standing::Rostered;
+        rostered && !self.removed.contains(identity)
     }
 
+    /// A teacher of the class gets in while there is any place at all; one of the places that the
+    /// district allows is always hers.
     pub(crate) fn has_place(&self, standing: Standing) -> Result<(), Refusal> {
-        let places = match standing {
-            Standing::Teacher => ROOM_PARTICIPANTS_MAX,
-            _ => ROOM_PARTICIPANTS_MAX - LEAD_PLACES,
+        let there = self.participants.values();
+        let free = if standing == Standing::Teacher {
+            there.len() < ROOM_PARTICIPANTS_MAX
+        } else {
+            let others = there.filter(|one| one.role != LessonRole::Teacher).count();
+            others + 1 < self.places_max.min(ROOM_PARTICIPANTS_MAX - LEAD_PLACES + 1)
         };
-        if self.participants.len() < places { Ok(()) } else { Err(Refusal::Full) }
+        if free { Ok(()) } else { Err(Refusal::Full) }
     }
 
     pub(crate) fn enter(&mut self, arrival: Arrival, now: Timestamp, out: &mut Vec<Effect>) {
@@ -267,6 +311,7 @@ impl Lesson {
             media: false,
             gone_at: None,
             quality: None,
+            link: LinkState::default(),
         };
         self.participants.insert(identity.clone(), participant);
         self.admitted.insert(identity.clone());
@@ -288,7 +333,7 @@ impl Lesson {
         let waiting_count = waiting.len();
         for one in waiting {
             let known = self.admitted.contains(&one.identity);
-            let passes = known || self.passes_alone(one.standing);
+            let passes = known || self.passes_alone(&one.identity, one.standing);
             if passes && self.has_place(one.standing).is_ok() {
                 self.let_in(one, now, out);
             } else {
@@ -303,6 +348,7 @@ impl Lesson {
     /// Moves somebody from the waiting room into the lesson.
     pub(crate) fn let_in(&mut self, waiting: Waiting, now: Timestamp, out: &mut Vec<Effect>) {
         let Waiting { identity, name, standing, .. } = waiting;
+        self.removed.remove(&identity);
         self.enter(Arrival { identity: identity.clone(), name, standing }, now, out);
         out.push(Effect::Admitted { identity });
     }
@@ -373,7 +419,7 @@ impl Lesson {
         out.push(Effect::RemoveFromMedia { identity: identity.clone() });
         if self.layout.spotlight.as_ref() == Some(identity) {
             self.layout.spotlight = None;
-            self.layout.mode = Layout::of(self.profile.band).mode;
+            self.layout.mode = Layout::first(self.profile.rules.focus).mode;
             self.layout_changed(out);
         }
         out.push(Effect::Persist);
@@ -412,7 +458,7 @@ impl Lesson {
         let over = |from: Option<Timestamp>, ms| from.is_some_and(|from| from.plus_ms(ms) <= now);
         let unopened =
             self.phase == Phase::BeforeTeacher && over(Some(self.created_at), UNOPENED_MS_MAX);
-        if unopened || over(self.leaderless_since, TEACHER_GRACE_MS) {
+        if unopened || over(self.leaderless_since, self.profile.rules.grace_ms) {
             return self.end(EndCause::NoTeacher, out);
         }
         if over(self.started_at, LESSON_MS_MAX) {
@@ -431,6 +477,7 @@ impl Lesson {
         if self.phase == Phase::Open && over(self.leaderless_since, PARTICIPANT_RESUME_MS) {
             self.enter_grace(out);
         }
+        self.tell_links(now, out);
     }
 
     pub(crate) fn end(&mut self, because: EndCause, out: &mut Vec<Effect>) {
@@ -470,6 +517,11 @@ impl Lesson {
 
     pub(crate) fn waiting_changed(&self, out: &mut Vec<Effect>) {
         let notice = Notice::Waiting(self.waiting_views());
+        out.push(Effect::Send { to: Audience::Leads, notice });
+    }
+
+    pub(crate) fn blocked_changed(&self, out: &mut Vec<Effect>) {
+        let notice = Notice::Blocked(self.blocked_views());
         out.push(Effect::Send { to: Audience::Leads, notice });
     }
 

@@ -10,6 +10,7 @@
 mod command;
 mod effect;
 mod lesson;
+mod link;
 mod moderation;
 pub mod record;
 mod refusal;
@@ -19,14 +20,17 @@ mod word;
 
 pub use command::{Command, Who};
 pub use effect::{Audience, Bye, Effect, EndCause, Notice, Record};
-pub use lesson::{Arrival, Event, LESSON_MS_MAX, Lesson, Profile, UNOPENED_MS_MAX, WAITING_MAX};
+pub use lesson::{
+    Arrival, Event, LESSON_MS_MAX, Lesson, Profile, Rules, UNOPENED_MS_MAX, WAITING_MAX,
+};
+pub use link::{LINK_EVERY_MS, Link};
 pub use record::declared;
 pub use refusal::Refusal;
 pub use snapshot::Snapshot;
-pub use view::{Hand, LessonView, ParticipantView, State, WaitingView, You};
+pub use view::{BlockedView, Hand, LessonView, ParticipantView, State, WaitingView, You};
 pub use word::{
-    Band, ChatMode, ChatTo, Grants, Layout, LayoutMode, Locks, Message, MessageId, Phase, Quality,
-    Source, Standing, View,
+    Band, Carried, Cause, ChatMode, ChatTo, Grants, Layout, LayoutMode, Locks, Message, MessageId,
+    Phase, Quality, Source, Standing, View,
 };
 
 #[cfg(test)]

@@ -259,12 +259,15 @@ impl Lesson {
     ) -> Done {
         fits(reason)?;
         self.target(by, identity)?;
+        let name = self.name_of(identity).cloned();
         self.take_out(identity, out);
         // Whoever was removed waits at the door when they come again, or finds it shut.
         self.admitted.remove(identity);
         self.co_teachers.remove(identity);
-        if block {
-            self.blocked.insert(identity.clone());
+        self.removed.insert(identity.clone());
+        if let Some(name) = name.filter(|_| block) {
+            self.blocked.insert(identity.clone(), name);
+            self.blocked_changed(out);
         }
         let reason = reason.clone();
         let told = reason.clone();
@@ -277,9 +280,8 @@ impl Lesson {
     }
 
     fn unblock(&mut self, by: &Identity, identity: &Identity, out: &mut Vec<Effect>) -> Done {
-        if !self.blocked.remove(identity) {
-            return Err(Refusal::NotBlocked);
-        }
+        self.blocked.remove(identity).ok_or(Refusal::NotBlocked)?;
+        self.blocked_changed(out);
         let (by, identity) = (by.clone(), identity.clone());
         out.push(Effect::Audit(Record::Unblocked { by, identity }));
         out.push(Effect::Persist);

@@ -37,6 +37,8 @@ pub enum Refusal {
     Ended,
     #[error("This lesson is full; tell your teacher")]
     Full,
+    #[error("Guest links are switched off; ask the teacher for an account")]
+    GuestLinksOff,
 }
 
 impl Refusal {
@@ -59,6 +61,7 @@ impl Refusal {
             Self::Blocked => "blocked",
             Self::Ended => "ended",
             Self::Full => "full",
+            Self::GuestLinksOff => "guest_links_off",
         }
     }
 }

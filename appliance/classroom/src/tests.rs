@@ -4,9 +4,10 @@ use belfry_model::limits::{
 use belfry_model::{Identity, LessonId, LessonRole, Pii, Timestamp};
 
 use crate::{
-    Arrival, Audience, Band, Bye, ChatMode, ChatTo, Command, Effect, EndCause, Event, Grants,
-    LESSON_MS_MAX, LayoutMode, Lesson, MessageId, Notice, Phase, Profile, Quality, Record, Refusal,
-    Snapshot, Source, Standing, UNOPENED_MS_MAX, View, Who,
+    Arrival, Audience, Band, Bye, Carried, Cause, ChatMode, ChatTo, Command, Effect, EndCause,
+    Event, Grants, LESSON_MS_MAX, LINK_EVERY_MS, LayoutMode, Lesson, Link, MessageId, Notice,
+    Phase, Profile, Quality, Record, Refusal, Rules, Snapshot, Source, Standing, UNOPENED_MS_MAX,
+    View, Who,
 };
 
 const T0: Timestamp = Timestamp(1_000_000);
@@ -23,8 +24,11 @@ struct Class {
 
 impl Class {
     fn of(band: Band) -> Self {
-        let profile =
-            Profile { lesson: LessonId(7), name: "Maths".into(), band, rostered_pass: true };
+        Self::with(band, Rules::usual(band))
+    }
+
+    fn with(band: Band, rules: Rules) -> Self {
+        let profile = Profile { lesson: LessonId(7), name: "Maths".into(), band, rules };
         Self { lesson: Lesson::new(profile, T0), now: T0 }
     }
 
@@ -197,7 +201,7 @@ fn a_lesson_opens_with_its_teacher_and_lets_the_roster_in_but_not_others() {
 #[test]
 fn the_roster_waits_too_where_the_lesson_says_so() {
     let mut class = Class::of(Band::Upper);
-    class.lesson.profile.rostered_pass = false;
+    class.lesson.profile.rules.rostered_pass = false;
     class.arrive("t", Standing::Teacher);
     class.arrive("s", Standing::Rostered);
     assert_eq!(class.admitted("s"), Some(false));
@@ -409,6 +413,10 @@ fn who_was_removed_waits_at_the_door_and_who_was_blocked_finds_it_shut() {
     assert!(effects.contains(&Effect::Close { identity: id("s"), bye }));
     assert!(effects.contains(&Effect::RemoveFromMedia { identity: id("s") }));
     assert_eq!(class.lesson.grants(&id("s")), None, "an old token opens nothing");
+    class.arrive("s", Standing::Rostered);
+    assert_eq!(class.admitted("s"), Some(false), "the roster alone does not open the door again");
+    class.ok("t", Command::Admit { identity: id("s") });
+    assert_eq!(class.admitted("s"), Some(true));
     class.arrive("g", Standing::Guest);
     class.ok("t", remove("g", false));
     class.arrive("g", Standing::Guest);
@@ -417,7 +425,12 @@ fn who_was_removed_waits_at_the_door_and_who_was_blocked_finds_it_shut() {
     class.ok("c", remove("s2", true));
     assert_eq!(class.try_arrive("s2", Standing::Rostered), Err(Refusal::Blocked));
     assert_eq!(class.by("s2", Command::RaiseHand), Err(Refusal::NoSuchParticipant));
-    class.ok("c", Command::Unblock { identity: id("s2") });
+    let shown = class.lesson.state(&id("t")).blocked;
+    assert_eq!(shown.iter().map(|one| one.identity.as_str()).collect::<Vec<_>>(), ["s2"]);
+    assert_eq!(class.lesson.state(&id("s")).blocked, [], "students are not told");
+    let effects = class.ok("c", Command::Unblock { identity: id("s2") });
+    let told = Effect::Send { to: Audience::Leads, notice: Notice::Blocked(Vec::new()) };
+    assert!(effects.contains(&told));
     class.arrive("s2", Standing::Rostered);
     let twice = class.by("c", Command::Unblock { identity: id("s2") });
     assert_eq!(twice, Err(Refusal::NotBlocked));
@@ -496,7 +509,7 @@ fn a_full_lesson_keeps_places_for_teachers() {
         let result = class.try_arrive(&format!("s{number}"), Standing::Rostered);
         refused += usize::from(result == Err(Refusal::Full));
     }
-    assert_eq!(refused, 5);
+    assert_eq!(refused, 4);
     class.arrive("t2", Standing::Teacher);
     assert_eq!(class.lesson.role(&id("t2")), Some(LessonRole::Teacher));
 }
@@ -534,4 +547,108 @@ fn a_restored_lesson_that_nobody_comes_back_to_ends_after_the_grace() {
     let mut class = Class { lesson, now: class.now };
     assert_eq!(phases(&class.wait(PARTICIPANT_RESUME_MS)), [Phase::Grace]);
     assert_eq!(phases(&class.wait(TEACHER_GRACE_MS - PARTICIPANT_RESUME_MS)), [Phase::Ended]);
+}
+
+fn links(effects: &[Effect]) -> Vec<(Audience, Identity, Carried)> {
+    let link = |effect: &Effect| match effect {
+        Effect::Send { to, notice: Notice::Link { identity, link } } => {
+            Some((to.clone(), identity.clone(), link.carried))
+        }
+        _ => None,
+    };
+    effects.iter().filter_map(link).collect()
+}
+
+#[test]
+fn a_weak_line_is_told_to_its_participant_and_to_those_who_lead_on_changes_only_and_not_too_often()
+{
+    let mut class = Class::open();
+    let carried = |class: &mut Class, who: &str, carried, loss_percent| {
+        let link = Link { carried, cause: Cause::Bandwidth, loss_percent };
+        class.apply(Event::Link { identity: id(who), link }).expect("the lesson is open")
+    };
+    let told = |who: &str, carried| {
+        [(Audience::One(id(who)), id(who), carried), (Audience::Leads, id(who), carried)]
+    };
+    assert_eq!(links(&carried(&mut class, "s", Carried::Softer, 0)), told("s", Carried::Softer));
+    assert_eq!(links(&carried(&mut class, "s", Carried::Softer, 4)), [], "hardly a change");
+    // Within the time only the last state counts, and a state that is back where it was is none.
+    assert_eq!(links(&carried(&mut class, "s", Carried::Voices, 30)), []);
+    assert_eq!(links(&carried(&mut class, "s", Carried::FewerPictures, 12)), []);
+    assert_eq!(links(&carried(&mut class, "s2", Carried::Voices, 0)), told("s2", Carried::Voices));
+    assert_eq!(links(&class.wait(LINK_EVERY_MS)), told("s", Carried::FewerPictures));
+    assert_eq!(links(&carried(&mut class, "s", Carried::Voices, 12)), []);
+    assert_eq!(links(&carried(&mut class, "s", Carried::FewerPictures, 12)), []);
+    assert_eq!(links(&class.wait(LINK_EVERY_MS)), []);
+    // A teacher is told of her own once.
+    let own = links(&carried(&mut class, "t", Carried::Softer, 0));
+    assert_eq!(own, [(Audience::Leads, id("t"), Carried::Softer)]);
+
+    let seen_by = |who: &str| class.lesson.links(&id(who)).into_iter().map(|(one, _)| one);
+    assert_eq!(seen_by("t").collect::<Vec<_>>(), [id("s"), id("s2"), id("t")]);
+    assert_eq!(seen_by("s").collect::<Vec<_>>(), [id("s")]);
+    assert_eq!(seen_by("g").collect::<Vec<_>>(), []);
+}
+
+#[test]
+fn a_lesson_begins_as_the_district_has_decided() {
+    let rules = Rules {
+        rostered_pass: false,
+        focus: false,
+        chat: ChatMode::Off,
+        grace_ms: TEACHER_GRACE_MS / 2,
+    };
+    let mut class = Class::with(Band::K5, rules);
+    class.arrive("t", Standing::Teacher);
+    let state = class.lesson.state(&id("t"));
+    assert_eq!((state.layout.mode, state.layout.follow), (LayoutMode::Gallery, false));
+    assert_eq!(state.locks.chat, ChatMode::Off);
+    class.arrive("s", Standing::Rostered);
+    assert_eq!(class.lesson.role(&id("s")), None, "students of the class wait, too");
+    class.ok("t", Command::Admit { identity: id("s") });
+
+    // The same after a restart.
+    let kept = serde_json::to_string(&class.lesson.snapshot()).expect("a snapshot is JSON");
+    let kept: Snapshot = serde_json::from_str(&kept).expect("what was written is readable");
+    let lesson = Lesson::restore(kept, [], class.now).expect("the words are ours");
+    assert_eq!(lesson.profile(), class.lesson.profile());
+    let mut class = Class { lesson, now: class.now };
+    class.wait(TEACHER_GRACE_MS / 2);
+    assert_eq!(class.lesson.phase(), Phase::Ended);
+
+    let class = Class::of(Band::K5);
+    let state = class.lesson.state(&id("t"));
+    assert_eq!((state.layout.mode, state.locks.chat), (LayoutMode::Focus, ChatMode::TeacherOnly));
+}
+
+#[test]
+fn a_lesson_holds_as_many_as_the_district_allows_and_its_teacher_besides() {
+    let mut class = Class::of(Band::Upper);
+    class.apply(Event::PlacesMax(3)).expect("the lesson is open");
+    class.arrive("t", Standing::Teacher);
+    class.arrive("s", Standing::Rostered);
+    class.arrive("s2", Standing::Rostered);
+    assert_eq!(class.try_arrive("s3", Standing::Rostered), Err(Refusal::Full));
+    // One who is there comes back, whatever the number.
+    class.apply(Event::PlacesMax(2)).expect("the lesson is open");
+    class.arrive("s", Standing::Rostered);
+    class.arrive("t2", Standing::Teacher);
+    assert_eq!(class.lesson.present_count(), 4);
+    class.apply(Event::PlacesMax(4)).expect("the lesson is open");
+    class.arrive("s3", Standing::Rostered);
+}
+
+#[test]
+fn those_in_the_spotlight_of_the_lesson_or_of_the_screen_that_all_follow_are_shown_large() {
+    let mut class = Class::open();
+    assert_eq!(class.lesson.spotlight(), []);
+    let spotlight = Some(id("s"));
+    class.ok("t", Command::Layout { mode: LayoutMode::Spotlight, spotlight });
+    assert_eq!(class.lesson.spotlight(), [id("s")]);
+    let view = View { mode: LayoutMode::Spotlight, spotlight: Some(id("s2")), page: 0 };
+    class.ok("t", Command::Follow { on: true, view: Some(view) });
+    assert_eq!(class.lesson.spotlight(), [id("s"), id("s2")]);
+    class.ok("t", Command::Layout { mode: LayoutMode::Gallery, spotlight: None });
+    class.ok("t", Command::Follow { on: false, view: None });
+    assert_eq!(class.lesson.spotlight(), []);
 }

@@ -3,7 +3,7 @@
 use belfry_model::{Identity, LessonId, LessonRole, Pii, Timestamp};
 
 use crate::lesson::Lesson;
-use crate::word::{Band, ChatTo, Layout, Locks, Message, Phase, Quality};
+use crate::word::{Band, ChatTo, Layout, LayoutMode, Locks, Message, Phase, Quality};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct You {
@@ -43,6 +43,13 @@ pub struct WaitingView {
     pub since: Timestamp,
 }
 
+/// Somebody who was removed and may not come back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockedView {
+    pub identity: Identity,
+    pub name: Pii<String>,
+}
+
 /// A raised hand; the queue is in the order of raising.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hand {
@@ -57,6 +64,7 @@ pub struct State {
     pub layout: Layout,
     pub participants: Vec<ParticipantView>,
     pub waiting: Vec<WaitingView>,
+    pub blocked: Vec<BlockedView>,
     pub chat: Vec<Message>,
     /// May be shown what only those who lead see, the guest link for one.
     pub leads: bool,
@@ -81,10 +89,11 @@ impl Lesson {
             layout: if role.is_some() {
                 self.layout.clone()
             } else {
-                Layout::of(self.profile.band)
+                Layout::first(self.profile.rules.focus)
             },
             participants: self.participants_for(viewer, role),
             waiting: if leads { self.waiting_views() } else { Vec::new() },
+            blocked: if leads { self.blocked_views() } else { Vec::new() },
             chat: self.chat_for(viewer, role),
             leads,
         }
@@ -114,6 +123,21 @@ impl Lesson {
     pub fn leads(&self) -> Vec<Identity> {
         let leads = self.participants.iter().filter(|(_, participant)| participant.role.leads());
         leads.map(|(identity, _)| identity.clone()).collect()
+    }
+
+    /// Those who are shown large to all, by the layout or by the teacher's screen that all follow.
+    pub fn spotlight(&self) -> Vec<Identity> {
+        let layout = &self.layout;
+        let followed = layout.followed.as_ref().filter(|_| layout.follow);
+        let shown = [
+            Some((layout.mode, &layout.spotlight)),
+            followed.map(|view| (view.mode, &view.spotlight)),
+        ];
+        let shown = shown.into_iter().flatten();
+        let large = shown.filter(|(mode, _)| *mode == LayoutMode::Spotlight);
+        let mut large: Vec<_> = large.filter_map(|(_, one)| one.clone()).collect();
+        large.dedup();
+        large
     }
 
     /// The display name of somebody who takes part.
@@ -160,6 +184,14 @@ impl Lesson {
                 since: waiting.since,
             })
             .collect()
+    }
+
+    pub(crate) fn blocked_views(&self) -> Vec<BlockedView> {
+        let view = |(identity, name): (&Identity, &Pii<String>)| BlockedView {
+            identity: identity.clone(),
+            name: name.clone(),
+        };
+        self.blocked.iter().map(view).collect()
     }
 
     fn chat_for(&self, viewer: &Identity, role: Option<LessonRole>) -> Vec<Message> {

@@ -60,6 +60,21 @@ words! {
 
     Quality { Poor = "poor", Good = "good", Excellent = "excellent", Lost = "lost" }
 
+    /// How much of the lesson still fits through the way down to a participant, from all to least.
+    Carried {
+        All = "all",
+        /// Pictures are less sharp.
+        Softer = "softer",
+        FewerPictures = "fewer_pictures",
+        /// Of all pictures only the shared screen or the teacher's camera is left.
+        TeacherPicture = "teacher_picture",
+        Voices = "voices",
+        TeacherVoice = "teacher_voice",
+    }
+
+    /// What keeps a way down from carrying more.
+    Cause { None = "none", Loss = "loss", Bandwidth = "bandwidth" }
+
     /// Why somebody may ask to join.
     Standing {
         /// A teacher of the class, or the owner of an ad-hoc lesson.
@@ -92,13 +107,8 @@ pub struct Locks {
 }
 
 impl Locks {
-    /// Young children start with chat to the teachers only; nobody but those who lead starts with
-    /// a screen to share.
-    pub fn of(band: Band) -> Self {
-        let chat = match band {
-            Band::K5 => ChatMode::TeacherOnly,
-            Band::Upper => ChatMode::On,
-        };
+    /// Nobody but those who lead starts with a screen to share.
+    pub(crate) fn first(chat: ChatMode) -> Self {
         Self { microphones: false, cameras: false, screen_share: true, chat }
     }
 
@@ -156,12 +166,10 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Focus mode and follow-me are the start for young children: one or two pictures to decode,
-    /// and nothing to find.
-    pub fn of(band: Band) -> Self {
-        let young = band == Band::K5;
-        let mode = if young { LayoutMode::Focus } else { LayoutMode::Gallery };
-        Self { mode, spotlight: None, follow: young, followed: None }
+    /// Focus goes with follow-me: one or two pictures to decode, and nothing to find.
+    pub(crate) fn first(focus: bool) -> Self {
+        let mode = if focus { LayoutMode::Focus } else { LayoutMode::Gallery };
+        Self { mode, spotlight: None, follow: focus, followed: None }
     }
 }
 

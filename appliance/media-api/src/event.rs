@@ -115,6 +115,40 @@ pub enum Event {
     },
 }
 
+/// What an event is about; the media plane knows sids only.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Subject {
+    Room(RoomSid),
+    Participant(ParticipantSid),
+    Track(TrackSid),
+}
+
+impl Event {
+    /// `None`: the event is about the media plane itself.
+    pub fn subject(&self) -> Option<Subject> {
+        match self {
+            Self::PublisherAnswer { participant, .. }
+            | Self::OfferRefused { participant, .. }
+            | Self::SubscriberOffer { participant, .. }
+            | Self::Connection { participant, .. }
+            | Self::Data { participant, .. }
+            | Self::Quality { participant, .. }
+            | Self::Paused { participant, .. }
+            | Self::Downlink { participant, .. }
+            | Self::Path { participant, .. }
+            | Self::SubscriptionFailed { participant, .. }
+            | Self::Ended { participant, .. } => Some(Subject::Participant(participant.clone())),
+            Self::TrackStarted { track, .. } | Self::Wanted { track, .. } => {
+                Some(Subject::Track(track.clone()))
+            }
+            Self::Speakers { room, .. } | Self::RoomFailed { room } => {
+                Some(Subject::Room(room.clone()))
+            }
+            Self::Ready { .. } | Self::Unusable { .. } | Self::Counters { .. } => None,
+        }
+    }
+}
+
 /// A media section of the publisher connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Section {

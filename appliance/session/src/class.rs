@@ -4,8 +4,9 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
-use belfry_classroom::{Bye, Command, Notice, Refusal, State, You};
+use belfry_classroom::{Bye, Command, Link, Notice, Refusal, State, You};
 use belfry_model::{Identity, Pii, Timestamp};
+use belfry_settings::VideoCodec;
 use tokio::sync::mpsc;
 
 use crate::hub::Input;
@@ -22,6 +23,14 @@ pub struct Resume {
     pub seq: u64,
 }
 
+/// What an admitted participant needs to connect its media.
+#[derive(Clone, Debug)]
+pub struct Media {
+    pub token: Pii<String>,
+    /// What the district wants browsers to send.
+    pub video_codec: VideoCodec,
+}
+
 /// What a class socket is to send, in order.
 #[derive(Clone, Debug)]
 pub enum Outgoing {
@@ -31,9 +40,9 @@ pub enum Outgoing {
         seq: u64,
         now: Timestamp,
         you: You,
-        token: Option<Pii<String>>,
+        media: Option<Media>,
         state: Box<State>,
-        /// For those who lead.
+        /// For those who lead, while guest links are on.
         guest_code: Option<Pii<String>>,
     },
     /// The missed events follow.
@@ -43,6 +52,12 @@ pub enum Outgoing {
     Event {
         seq: u64,
         event: Arc<ClassEvent>,
+    },
+    /// The state of the way down to this participant, or to another one. Not an event: it is in
+    /// no log.
+    Link {
+        other: Option<Identity>,
+        link: Link,
     },
     Done {
         id: u64,
@@ -60,11 +75,11 @@ pub enum ClassEvent {
     Notice(Notice),
     Admitted {
         you: You,
-        token: Option<Pii<String>>,
+        media: Option<Media>,
     },
     Role {
         you: You,
-        token: Option<Pii<String>>,
+        media: Option<Media>,
     },
     /// A fresh media token, well before the last one ends.
     Token(Pii<String>),

@@ -27,21 +27,21 @@ pub(crate) struct Keeper {
     handed_over: Timestamp,
     changes: LessonChanges,
     writer: mpsc::Sender<LessonChanges>,
-    task: JoinHandle<()>,
 }
 
 impl Keeper {
-    pub(crate) fn start(store: Store, lesson: LessonId) -> Self {
+    /// The task ends when everything is written that a keeper, gone by now, has handed over.
+    pub(crate) fn start(store: Store, lesson: LessonId) -> (Self, JoinHandle<()>) {
         let (writer, batches) = mpsc::channel(QUEUE_MAX);
         let task = tokio::spawn(write(store, lesson, batches));
-        Self {
+        let keeper = Self {
             dirty: false,
             due: None,
             handed_over: Timestamp::default(),
             changes: LessonChanges::default(),
             writer,
-            task,
-        }
+        };
+        (keeper, task)
     }
 
     pub(crate) fn changed(&mut self, now: Timestamp) {
@@ -85,13 +85,11 @@ impl Keeper {
         }
     }
 
-    /// Writes everything, and returns when it is written.
+    /// Hands over everything that is left.
     pub(crate) async fn finish(self, snapshot: &Snapshot, ended: bool) {
-        let Self { changes, writer, task, .. } = self;
+        let Self { changes, writer, .. } = self;
         let batch = LessonChanges { snapshot: Some(encode(snapshot)), ended, ..changes };
         let _ = writer.send(batch).await;
-        drop(writer);
-        let _ = task.await;
     }
 }
 

@@ -17,7 +17,7 @@ mod route;
 mod sessions;
 mod signal;
 
-pub use class::{ClassEvent, ClassSocket, Farewell, Outgoing, Resume};
+pub use class::{ClassEvent, ClassSocket, Farewell, Media, Outgoing, Resume};
 pub use clock::now;
 pub use links::{LinkEvent, LinkReport};
 pub use sessions::{Config, OpenError, Sessions, Summary};

@@ -3,42 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use belfry_media_api::{Command, Event};
-use belfry_model::{LessonId, ParticipantSid, RoomSid, TrackSid};
-
-/// What an event is about; the media plane knows sids only.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Subject {
-    Room(RoomSid),
-    Participant(ParticipantSid),
-    Track(TrackSid),
-}
-
-impl Subject {
-    /// `None`: the event is about the media plane itself.
-    pub(crate) fn of(event: &Event) -> Option<Self> {
-        match event {
-            Event::PublisherAnswer { participant, .. }
-            | Event::OfferRefused { participant, .. }
-            | Event::SubscriberOffer { participant, .. }
-            | Event::Connection { participant, .. }
-            | Event::Data { participant, .. }
-            | Event::Quality { participant, .. }
-            | Event::Paused { participant, .. }
-            | Event::Downlink { participant, .. }
-            | Event::Path { participant, .. }
-            | Event::SubscriptionFailed { participant, .. }
-            | Event::Ended { participant, .. } => Some(Self::Participant(participant.clone())),
-            Event::TrackStarted { track, .. } | Event::Wanted { track, .. } => {
-                Some(Self::Track(track.clone()))
-            }
-            Event::Speakers { room, .. } | Event::RoomFailed { room } => {
-                Some(Self::Room(room.clone()))
-            }
-            Event::Ready { .. } | Event::Unusable { .. } | Event::Counters { .. } => None,
-        }
-    }
-}
+use belfry_media_api::{Command, Subject};
+use belfry_model::{LessonId, RoomSid};
 
 /// The subjects of all live lessons. The lock is held for one look only.
 #[derive(Debug, Default)]
@@ -94,7 +60,7 @@ mod tests {
     use belfry_media_api::{Command, Event};
     use belfry_model::{LessonId, RoomSid};
 
-    use super::{Routes, Subject};
+    use super::Routes;
 
     #[test]
     fn events_find_their_lesson_until_it_is_over() {
@@ -102,7 +68,7 @@ mod tests {
         let room = RoomSid::from("RM_1");
         let open = Command::OpenParticipant { room: room.clone(), participant: "PA_1".into() };
         routes.learn(LessonId(1), &open);
-        let of = |event: &Event| Subject::of(event).and_then(|subject| routes.lesson(&subject));
+        let of = |event: &Event| event.subject().and_then(|subject| routes.lesson(&subject));
         let failed = Event::RoomFailed { room };
         assert_eq!(of(&failed), Some(LessonId(1)));
         let data = |participant: &str| Event::Data {

@@ -5,28 +5,31 @@ use std::fmt;
 use std::sync::Arc;
 
 use belfry_classroom::{
-    Arrival, Band, ChatTo, Lesson, Message, MessageId, Phase, Profile, Refusal,
+    Arrival, Band, ChatMode, ChatTo, Lesson, Message, MessageId, Phase, Profile, Refusal, Rules,
 };
 use belfry_ledger::Ledger;
 use belfry_media_api::{Command, Event};
-use belfry_model::{LessonId, RoomSid};
-use belfry_settings::LessonPolicy;
+use belfry_model::{LessonId, RoomSid, Timestamp};
+use belfry_settings::{ChatDefault, LessonPolicy};
 use belfry_signalling::{
     IceServers, JoinRefusal, Random, RoomConfig, Signer, query::Query, token::Grants,
 };
 use belfry_store::{self as store, KeptLesson, Store};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::class::{ClassSocket, Resume};
 use crate::clock;
 use crate::hub::{Hub, INPUTS_MAX, Input};
+use crate::keep::Keeper;
 use crate::links::LinkReport;
-use crate::route::{Routes, Subject};
+use crate::route::Routes;
 use crate::signal::{SignalRefusal, SignalSocket};
 
-/// Lessons that are live at the same time.
-const LESSONS_MAX: usize = 500;
+/// How often a lesson that fails inside comes back by itself within [`FAILURES_WITHIN_MS`]; after that
+/// it waits for somebody to come.
+pub(crate) const FAILURES_MAX: usize = 5;
+const FAILURES_WITHIN_MS: i64 = 60_000;
 
 /// What the sessions are made with.
 #[derive(Debug)]
@@ -77,7 +80,7 @@ pub enum OpenError {
     NoLesson,
     #[error("the lesson does not take this participant")]
     Refused(#[source] Refusal),
-    #[error("more than {LESSONS_MAX} lessons are live")]
+    #[error("as many lessons are live as the district allows")]
     TooManyLessons,
     #[error("the lesson could not be read")]
     Store(#[source] store::Error),
@@ -93,9 +96,24 @@ pub(crate) struct Shared {
     pub(crate) links: Option<mpsc::Sender<LinkReport>>,
     ended: Option<mpsc::Sender<LessonId>>,
     routes: Routes,
+    /// When lessons failed inside.
+    failures: std::sync::Mutex<Vec<(LessonId, Timestamp)>>,
 }
 
 impl Shared {
+    pub(crate) fn policy(&self) -> Arc<LessonPolicy> {
+        Arc::clone(&self.policy.borrow())
+    }
+
+    /// Counts a failure.
+    fn may_come_back(&self, lesson: LessonId, now: Timestamp) -> bool {
+        let lock = self.failures.lock();
+        let mut failures = lock.unwrap_or_else(std::sync::PoisonError::into_inner);
+        failures.retain(|(_, at)| now.since_ms(*at) < FAILURES_WITHIN_MS);
+        failures.push((lesson, now));
+        failures.iter().filter(|(failed, _)| *failed == lesson).count() <= FAILURES_MAX
+    }
+
     pub(crate) fn room_config(&self, lesson: LessonId) -> RoomConfig {
         let sid = RoomSid::new(format!("RM_{:016x}", rand::random::<u64>()));
         let random = Random::new(|bytes| rand::fill(bytes));
@@ -135,7 +153,9 @@ impl Sessions {
     pub fn new(config: Config) -> Self {
         let Config { store, ledger, signer, ice, commands, policy, links, ended } = config;
         let routes = Routes::default();
-        let shared = Shared { store, ledger, signer, ice, commands, policy, links, ended, routes };
+        let failures = std::sync::Mutex::default();
+        let shared =
+            Shared { store, ledger, signer, ice, commands, policy, links, ended, routes, failures };
         Self { shared: Arc::new(shared), live: Arc::default() }
     }
 
@@ -168,6 +188,18 @@ impl Sessions {
         (live.len(), present)
     }
 
+    /// What the district has set for lessons.
+    pub fn policy(&self) -> Arc<LessonPolicy> {
+        self.shared.policy()
+    }
+
+    /// Whether one more lesson may begin now.
+    pub async fn has_place(&self) -> bool {
+        let mut live = self.live.lock().await;
+        live.retain(|_, live| !live.inputs.is_closed());
+        live.len() < self.policy().lessons_max
+    }
+
     /// Opens a class socket of somebody whose standing has been looked up.
     pub async fn open_class(
         &self,
@@ -190,6 +222,21 @@ impl Sessions {
         grants: Grants,
         query: Query,
     ) -> Result<SignalSocket, SignalRefusal> {
+        let (identity, query) = (grants.identity.clone(), Box::new(query));
+        self.ask(&grants, |answer| Input::SignalOpened { identity, query, answer }).await
+    }
+
+    /// Whether [`Sessions::open_signal`] would open a socket.
+    pub async fn check_signal(&self, grants: &Grants) -> Result<(), SignalRefusal> {
+        let identity = grants.identity.clone();
+        self.ask(grants, |answer| Input::SignalAsked { identity, answer }).await
+    }
+
+    async fn ask<T>(
+        &self,
+        grants: &Grants,
+        input: impl FnOnce(oneshot::Sender<Result<T, SignalRefusal>>) -> Input,
+    ) -> Result<T, SignalRefusal> {
         let number =
             grants.room.parse().map_err(|_| SignalRefusal::Room(JoinRefusal::OtherRoom))?;
         let hub = self.hub(LessonId(number)).await.map_err(|error| match error {
@@ -197,16 +244,14 @@ impl Sessions {
             OpenError::TooManyLessons | OpenError::Store(_) => SignalRefusal::Unavailable,
         })?;
         let (answer, answered) = oneshot::channel();
-        let Grants { identity, .. } = grants;
-        let input = Input::SignalOpened { identity, query: Box::new(query), answer };
-        hub.send(input).await.map_err(|_| SignalRefusal::NoLesson)?;
+        hub.send(input(answer)).await.map_err(|_| SignalRefusal::NoLesson)?;
         answered.await.map_err(|_| SignalRefusal::NoLesson)?
     }
 
     /// An event of the media process, for the lesson that it is about. Events that come after
     /// their participant has gone are dropped.
     pub async fn media_event(&self, event: Event) {
-        let Some(subject) = Subject::of(&event) else { return };
+        let Some(subject) = event.subject() else { return };
         let Some(lesson) = self.shared.routes.lesson(&subject) else { return };
         let hub = self.live.lock().await.get(&lesson).map(|live| live.inputs.clone());
         if let Some(hub) = hub {
@@ -248,13 +293,13 @@ impl Sessions {
     }
 
     /// The hub of a lesson, brought to life if it has not ended.
-    async fn hub(&self, lesson: LessonId) -> Result<mpsc::Sender<Input>, OpenError> {
+    pub(crate) async fn hub(&self, lesson: LessonId) -> Result<mpsc::Sender<Input>, OpenError> {
         let mut live = self.live.lock().await;
         if let Some(found) = live.get(&lesson).filter(|live| !live.inputs.is_closed()) {
             return Ok(found.inputs.clone());
         }
         live.retain(|_, live| !live.inputs.is_closed());
-        if live.len() >= LESSONS_MAX {
+        if live.len() >= self.shared.policy().lessons_max {
             return Err(OpenError::TooManyLessons);
         }
         let kept = self.shared.store.kept_lesson(lesson).await.map_err(OpenError::Store)?;
@@ -264,31 +309,54 @@ impl Sessions {
     fn revive(&self, live: &mut HashMap<LessonId, Live>, kept: KeptLesson) -> mpsc::Sender<Input> {
         let (inputs, receiver) = mpsc::channel(INPUTS_MAX);
         let id = kept.lesson.id;
-        let (of, lesson) = rules(kept);
+        let (of, lesson) = rules(kept, &self.shared.policy());
         let summary = Summary { phase: lesson.phase(), present_count: lesson.present_count() };
         let (told, summary) = watch::channel(summary);
-        let hub = Hub::new(Arc::clone(&self.shared), inputs.clone(), of, lesson, told);
+        let (keeper, writing) = Keeper::start(self.shared.store.clone(), id);
+        let hub = Hub::new(Arc::clone(&self.shared), inputs.clone(), of, lesson, keeper, told);
         let sessions = self.clone();
         let task = tokio::spawn(async move {
-            // A lesson that fails inside is one lesson's loss: it comes back from what was kept.
-            if let Err(failed) = tokio::spawn(hub.run(receiver)).await {
-                tracing::error!(lesson = %id, panicked = failed.is_panic(), "a lesson failed");
-            }
-            for room in sessions.shared.routes.forget(id) {
-                sessions.shared.command(id, Command::CloseRoom { room });
-            }
-            let mut live = sessions.live.lock().await;
-            if live.get(&id).is_some_and(|live| live.inputs.is_closed()) {
-                live.remove(&id);
-            }
+            let outcome = tokio::spawn(hub.run(receiver)).await;
+            let _ = writing.await;
+            sessions.over(id, outcome).await;
         });
         live.insert(id, Live { inputs: inputs.clone(), summary, task });
         inputs
     }
+
+    /// A hub is no more, and what it kept is written. One that failed inside is one lesson's loss:
+    /// it comes back by itself from what was kept, and so do its clients, whose sockets are closed.
+    async fn over(&self, id: LessonId, outcome: Result<bool, JoinError>) {
+        for room in self.shared.routes.forget(id) {
+            self.shared.command(id, Command::CloseRoom { room });
+        }
+        let mut live = self.live.lock().await;
+        // Somebody may have brought it back already.
+        if live.get(&id).is_some_and(|live| live.inputs.is_closed()) {
+            live.remove(&id);
+        }
+        match outcome {
+            Ok(ended) => {
+                drop(live);
+                if let (true, Some(told)) = (ended, &self.shared.ended) {
+                    let _ = told.send(id).await;
+                }
+            }
+            Err(failed) => {
+                tracing::error!(lesson = %id, panicked = failed.is_panic(), "a lesson failed");
+                if !live.contains_key(&id) && self.shared.may_come_back(id, clock::now()) {
+                    match self.shared.store.kept_lesson(id).await {
+                        Ok(kept) => drop(kept.map(|kept| self.revive(&mut live, kept))),
+                        Err(error) => tracing::error!(lesson = %id, %error, "it stays away"),
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// The rules of a lesson as they were, or new ones for a lesson that nothing is kept of.
-fn rules(kept: KeptLesson) -> (store::Lesson, Lesson) {
+fn rules(kept: KeptLesson, policy: &LessonPolicy) -> (store::Lesson, Lesson) {
     let KeptLesson { lesson: of, snapshot, chat } = kept;
     let now = clock::now();
     let chat = chat.into_iter().filter_map(message);
@@ -303,10 +371,29 @@ fn rules(kept: KeptLesson) -> (store::Lesson, Lesson) {
     let restored = snapshot.and_then(|snapshot| Lesson::restore(snapshot, chat, now));
     let lesson = restored.unwrap_or_else(|| {
         let band = Band::parse(of.band.as_str()).expect("both crates have the same two bands");
-        let profile = Profile { lesson: of.id, name: of.name.clone(), band, rostered_pass: true };
+        let rules = first_rules(band, policy);
+        let profile = Profile { lesson: of.id, name: of.name.clone(), band, rules };
         Lesson::new(profile, of.created_at)
     });
     (of, lesson)
+}
+
+/// What the district decides about a lesson that begins now. Whatever it decides about chat, young
+/// children never begin with more than writing to the teacher.
+fn first_rules(band: Band, policy: &LessonPolicy) -> Rules {
+    let young = band == Band::K5;
+    let chat = match policy.chat {
+        ChatDefault::On if young => ChatMode::TeacherOnly,
+        ChatDefault::On => ChatMode::On,
+        ChatDefault::TeacherOnly => ChatMode::TeacherOnly,
+        ChatDefault::Off => ChatMode::Off,
+    };
+    Rules {
+        rostered_pass: !policy.waiting_room,
+        focus: young && policy.k5_focus,
+        chat,
+        grace_ms: policy.grace_ms,
+    }
 }
 
 fn message(kept: store::ChatMessage) -> Option<Message> {

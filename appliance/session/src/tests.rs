@@ -1,3 +1,7 @@
+mod policy;
+mod rescue;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use belfry_audit::EventKind;
@@ -7,14 +11,15 @@ use belfry_classroom::{
 use belfry_ledger::Ledger;
 use belfry_media_api as media;
 use belfry_model::{Identity, LessonId, LessonRole, Outside, PersonId, Pii, Role};
+use belfry_settings::{LessonPolicy, VideoCodec};
 use belfry_signalling::query::Query;
 use belfry_signalling::{IceServer, IceServers, Signer, token};
 use belfry_store::{Band, LessonChanges, NewClass, NewLesson, NewPerson, Store};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::{
-    ClassEvent, ClassSocket, Config, Farewell, OpenError, Outgoing, Resume, Sessions, SignalOut,
-    SignalRefusal, now,
+    ClassEvent, ClassSocket, Config, Farewell, LinkReport, OpenError, Outgoing, Resume, Sessions,
+    SignalOut, SignalRefusal, now,
 };
 
 /// Longer than anything here takes; a test that waits so long has failed.
@@ -27,24 +32,40 @@ struct Appliance {
     ledger: Ledger,
     sessions: Sessions,
     commands: mpsc::Receiver<media::Command>,
+    policy: watch::Sender<Arc<LessonPolicy>>,
+    links: mpsc::Receiver<LinkReport>,
+    ended: mpsc::Receiver<LessonId>,
     lesson: LessonId,
 }
 
-fn sessions(store: &Store, ledger: &Ledger) -> (Sessions, mpsc::Receiver<media::Command>) {
+/// The other ends of what the sessions are made with.
+struct Ends {
+    commands: mpsc::Receiver<media::Command>,
+    policy: watch::Sender<Arc<LessonPolicy>>,
+    links: mpsc::Receiver<LinkReport>,
+    ended: mpsc::Receiver<LessonId>,
+}
+
+fn sessions(store: &Store, ledger: &Ledger) -> (Sessions, Ends) {
     let (sender, commands) = mpsc::channel(1_024);
+    let policy = LessonPolicy { guest_links: true, ..LessonPolicy::default() };
+    let (policy, followed) = watch::channel(Arc::new(policy));
+    let (links_sender, links) = mpsc::channel(16);
+    let (ended_sender, ended) = mpsc::channel(16);
     let stun = IceServer {
         urls: vec!["stun:127.0.0.1:3478".into()],
         username: String::new(),
         credential: String::new(),
     };
-    let config = Config::new(
-        store.clone(),
-        ledger.clone(),
-        Signer::new("test", b"secret"),
-        IceServers::new(vec![stun]),
-        sender,
-    );
-    (Sessions::new(config), commands)
+    let signer = Signer::new("test", b"secret");
+    let ice = IceServers::new(vec![stun]);
+    let config = Config {
+        policy: followed,
+        links: Some(links_sender),
+        ended: Some(ended_sender),
+        ..Config::new(store.clone(), ledger.clone(), signer, ice, sender)
+    };
+    (Sessions::new(config), Ends { commands, policy, links, ended })
 }
 
 impl Appliance {
@@ -76,8 +97,9 @@ impl Appliance {
             guest_code: Pii::new("code".into()),
         };
         let (lesson, _) = store.start_lesson(new, now()).await.unwrap();
-        let (sessions, commands) = sessions(&store, &ledger);
-        Self { dir, store, ledger, sessions, commands, lesson: lesson.id }
+        let (sessions, Ends { commands, policy, links, ended }) = sessions(&store, &ledger);
+        let lesson = lesson.id;
+        Self { dir, store, ledger, sessions, commands, policy, links, ended, lesson }
     }
 
     async fn try_open(
@@ -127,6 +149,7 @@ struct Welcome {
     epoch: String,
     seq: u64,
     token: Option<Pii<String>>,
+    video_codec: Option<VideoCodec>,
     state: State,
     admitted: bool,
     guest_code: Option<Pii<String>>,
@@ -149,10 +172,11 @@ impl Seat {
 
     async fn welcome(&mut self) -> Welcome {
         self.until(|message| match message.clone() {
-            Outgoing::Welcome { epoch, seq, you, token, state, guest_code, .. } => Some(Welcome {
+            Outgoing::Welcome { epoch, seq, you, media, state, guest_code, .. } => Some(Welcome {
                 epoch,
                 seq,
-                token,
+                video_codec: media.as_ref().map(|media| media.video_codec),
+                token: media.map(|media| media.token),
                 state: *state,
                 admitted: you.admitted,
                 guest_code,
@@ -310,7 +334,7 @@ async fn a_lesson_survives_the_process() {
     it.sessions.stop().await;
     assert_eq!(student.farewell().await, Farewell::Restarting);
 
-    let (next, _commands) = sessions(&it.store, &it.ledger);
+    let (next, _ends) = sessions(&it.store, &it.ledger);
     assert_eq!(next.restore().await.unwrap(), 1);
     let it = Appliance { sessions: next, ..it };
     let mut student = it.open("p2", Standing::Rostered).await;

@@ -9,6 +9,7 @@
 //! passed on at all is decided in [`policy`].
 
 pub mod client;
+pub mod declared;
 #[cfg(feature = "faults")]
 pub mod fault;
 pub mod packet;

@@ -11,6 +11,8 @@ use livekit_protocol as proto;
 use prost::Message as _;
 use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};
 
+use crate::declared::PacketKind;
+
 /// Field numbers of `DataPacket`.
 mod field {
     pub(super) const KIND: u32 = 1;
@@ -34,6 +36,8 @@ pub enum PacketError {
     Wire,
     #[error("the packet carries nothing")]
     Empty,
+    #[error("the packet's kind {0} is not declared")]
+    Undeclared(u32),
     #[error("the packet's content is malformed")]
     Content(#[source] prost::DecodeError),
 }
@@ -41,20 +45,21 @@ pub enum PacketError {
 /// What a packet carries.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content {
-    User { topic: String },
+    User {
+        topic: String,
+    },
     Chat(proto::ChatMessage),
-    RpcRequest,
-    RpcReply,
     Header(proto::data_stream::Header),
     Chunk(proto::data_stream::Chunk),
     Trailer(proto::data_stream::Trailer),
-    Encrypted,
-    Other,
+    /// What is judged by its kind alone.
+    Unread,
 }
 
 /// A participant's data packet. Whom it says it is from is not read at all.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Packet {
+    pub kind: PacketKind,
     pub content: Content,
     pub destinations: Vec<Identity>,
     pub destination_sids: Vec<ParticipantSid>,
@@ -132,6 +137,7 @@ fn read(bytes: &[u8]) -> Result<Packet, PacketError> {
         }
     }
     let (number, body) = content.ok_or(PacketError::Empty)?;
+    let kind = PacketKind::numbered(number).ok_or(PacketError::Undeclared(number))?;
     let mut destination_sids = Vec::new();
     if number == field::USER {
         for field in fields(body)? {
@@ -145,7 +151,8 @@ fn read(bytes: &[u8]) -> Result<Packet, PacketError> {
         }
     }
     Ok(Packet {
-        content: classify(number, body).map_err(PacketError::Content)?,
+        kind,
+        content: content_of(kind, body).map_err(PacketError::Content)?,
         destinations,
         destination_sids,
         sequence,
@@ -154,20 +161,17 @@ fn read(bytes: &[u8]) -> Result<Packet, PacketError> {
     })
 }
 
-fn classify(number: u32, body: &[u8]) -> Result<Content, prost::DecodeError> {
+fn content_of(kind: PacketKind, body: &[u8]) -> Result<Content, prost::DecodeError> {
     use proto::data_stream::{Chunk, Header, Trailer};
-    Ok(match number {
-        field::USER => {
+    Ok(match kind {
+        PacketKind::User => {
             Content::User { topic: proto::UserPacket::decode(body)?.topic.unwrap_or_default() }
         }
-        9 => Content::Chat(proto::ChatMessage::decode(body)?),
-        10 => Content::RpcRequest,
-        11 | 12 => Content::RpcReply,
-        13 => Content::Header(Header::decode(body)?),
-        14 => Content::Chunk(Chunk::decode(body)?),
-        15 => Content::Trailer(Trailer::decode(body)?),
-        18 => Content::Encrypted,
-        _ => Content::Other,
+        PacketKind::ChatMessage => Content::Chat(proto::ChatMessage::decode(body)?),
+        PacketKind::StreamHeader => Content::Header(Header::decode(body)?),
+        PacketKind::StreamChunk => Content::Chunk(Chunk::decode(body)?),
+        PacketKind::StreamTrailer => Content::Trailer(Trailer::decode(body)?),
+        _ => Content::Unread,
     })
 }
 
@@ -223,12 +227,13 @@ impl Packet {
 #[cfg(test)]
 mod tests {
     use belfry_model::Outside;
+    use belfry_model::outside::{Refusal, Target as _};
     use livekit_protocol as proto;
     use livekit_protocol::data_packet::Value;
     use proptest::prelude::*;
     use prost::Message as _;
 
-    use super::{Content, PACKETS, Packet};
+    use super::{Content, PACKETS, Packet, PacketError, PacketKind};
 
     fn parse(bytes: &[u8]) -> Packet {
         PACKETS.parse(Outside::new(bytes)).expect("a packet")
@@ -285,7 +290,7 @@ mod tests {
         let mut bytes = vec![0x52, body.len() as u8];
         bytes.extend_from_slice(&body);
         let packet = parse(&bytes);
-        assert_eq!(packet.content, Content::RpcRequest);
+        assert_eq!(packet.kind, PacketKind::RpcRequest);
         let out = packet.forwarded(&"p9".into(), &"PA_9".into());
         assert!(out.ends_with(&body));
     }
@@ -311,6 +316,16 @@ mod tests {
         assert!(matches!(packet.content, Content::Chat(_)));
         let out = packet.forwarded(&"p9".into(), &"PA_9".into());
         assert_eq!(super::fields(&out).expect("own bytes").len(), 3, "identity, sid, content");
+    }
+
+    #[test]
+    fn a_kind_that_is_not_declared_is_refused_and_counted() {
+        let before = PACKETS.refused_count();
+        // Field 99 of a later version.
+        let refused = PACKETS.parse(Outside::new(&[0x9a, 0x06, 1, b'x']));
+        let Err(Refusal::Malformed { source, .. }) = refused else { panic!("{refused:?}") };
+        assert_eq!(source, PacketError::Undeclared(99));
+        assert!(PACKETS.refused_count() > before);
     }
 
     #[test]

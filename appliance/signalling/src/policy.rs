@@ -27,7 +27,7 @@ pub enum Rule {
     StudentKind,
     /// End-to-end encryption is off: nobody could check what it carries.
     Encrypted,
-    /// Kinds of packets that only servers and agents send, or that nobody knows.
+    /// Kinds of packets that only servers and agents send.
     UnknownKind,
     /// A chunk of a stream that was not opened, or that is closed.
     UnknownStream,
@@ -42,6 +42,10 @@ pub enum Rule {
     Audience,
     /// Data tracks are not offered.
     DataTrack,
+    /// A kind of message that this version does not offer.
+    NotOffered,
+    /// A kind of message that is not declared.
+    Undeclared,
 }
 
 /// Whom the destinations of a packet name.

@@ -4,6 +4,7 @@ use belfry_media_api::{MediaKind, Quality, Source};
 use belfry_model::limits;
 use belfry_model::outside::Parser;
 use livekit_protocol as proto;
+use livekit_protocol::signal_request;
 use livekit_protocol::signal_response::Message;
 use prost::Message as _;
 use serde::Deserialize;
@@ -15,14 +16,17 @@ pub const TRICKLE_BYTES_MAX: usize = 4 * 1024;
 pub enum WireError {
     #[error("the frame is no signal request")]
     Protobuf(#[source] prost::DecodeError),
+    #[error("the frame is a kind of request that is not declared")]
+    Undeclared,
     #[error("the candidate is no JSON of an RTCIceCandidateInit")]
     Candidate(#[source] serde_json::Error),
 }
 
-/// What a client sends. `message` is `None` for kinds that this version does not know.
-pub static REQUESTS: Parser<proto::SignalRequest, WireError> =
+/// What a client sends.
+pub static REQUESTS: Parser<signal_request::Message, WireError> =
     Parser::new("signal request", limits::SIGNAL_FRAME_BYTES_MAX, &[0x70, 0x01], |bytes| {
-        proto::SignalRequest::decode(bytes).map_err(WireError::Protobuf)
+        let request = proto::SignalRequest::decode(bytes).map_err(WireError::Protobuf)?;
+        request.message.ok_or(WireError::Undeclared)
     });
 
 /// An `RTCIceCandidateInit`. The media plane learns addresses from the checks themselves, so

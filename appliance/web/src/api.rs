@@ -6,8 +6,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use belfry_audit::{Class, Detail, Lesson};
 use belfry_http::{Audit, Caller, Problem, now};
-use belfry_model::{ClassId, LessonId, Outside, PersonId, Pii};
-use belfry_store::{self as store, Band, Day, EnrolledAs, NewLesson, TimetableEntry};
+use belfry_model::{ClassId, LessonId, Outside, PersonId, Pii, Timestamp};
+use belfry_session::OpenError;
+use belfry_store::{
+    self as store, Band, Day, EnrolledAs, LessonChanges, NewLesson, TimetableEntry,
+};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
@@ -16,6 +19,9 @@ use crate::{Web, standing, wire};
 
 type Answer = Result<Json<Value>, Problem>;
 
+/// What somebody is told who wants one lesson more than the district allows at a time.
+pub(crate) const TOO_MANY_LESSONS: &str =
+    "As many lessons are running as this appliance holds. Try again when one of them has ended.";
 /// Bytes of chance in a guest link.
 const GUEST_CODE_BYTES: usize = 16;
 /// Ad-hoc lessons of one teacher that have not ended.
@@ -37,10 +43,58 @@ pub(crate) async fn today(State(web): State<Web>, caller: Caller) -> Answer {
     let day = Day::at(now, (web.utc_offset_minutes)(now));
     let entries = web.store.timetable_of(person, day).await.map_err(failed("read a timetable"))?;
     let mut classes = Vec::with_capacity(entries.len());
+    let timetabled: Vec<_> = entries.iter().map(|entry| entry.class.id).collect();
     for entry in entries {
-        classes.push(class(&web, entry).await?);
+        classes.push((entry.starts_at, class(&web, entry).await?));
     }
+    classes.extend(outside_timetable(&web, &caller, person, &timetabled).await?);
+    classes.sort_by_key(|(starts_at, _)| *starts_at);
+    let classes: Vec<_> = classes.into_iter().map(|(_, entry)| entry).collect();
     Ok(Json(json!({ "now": now.0, "classes": classes })))
+}
+
+/// Lessons that run and are on no timetable today: of the person's classes, and the person's own
+/// without a class.
+async fn outside_timetable(
+    web: &Web,
+    caller: &Caller,
+    person: PersonId,
+    timetabled: &[ClassId],
+) -> Result<Vec<(Timestamp, Value)>, Problem> {
+    let mut found = Vec::new();
+    let classes = web.store.classes_of(person).await.map_err(failed("list classes"))?;
+    for (class, _) in classes.into_iter().filter(|(class, _)| !timetabled.contains(&class.id)) {
+        let running = web.store.running_lesson(class.id).await.map_err(failed("read a lesson"))?;
+        let Some(running) = running else { continue };
+        let enrolled = web.store.enrolled(class.id).await.map_err(failed("list enrolments"))?;
+        let teachers = enrolled.iter().filter(|one| one.enrolled_as == EnrolledAs::Teacher);
+        let teachers: Vec<_> = teachers.map(|one| one.name.reveal().as_str()).collect();
+        found.push((running.created_at, lasting(web, &running, &teachers.join(", ")).await));
+    }
+    for lesson in web.store.ad_hoc_lessons(person).await.map_err(failed("list lessons"))? {
+        found.push((lesson.created_at, lasting(web, &lesson, caller.name().reveal()).await));
+    }
+    Ok(found)
+}
+
+/// A running lesson as an entry of its own.
+async fn lasting(web: &Web, lesson: &store::Lesson, teacher: &str) -> Value {
+    json!({
+        "class": lesson.class.map(|class| class.to_string()),
+        "name": lesson.name,
+        "band": lesson.band.as_str(),
+        "teacher": teacher,
+        "starts_at": lesson.created_at.0,
+        "ends_at": null,
+        "lesson": running_now(web, lesson.id).await,
+    })
+}
+
+async fn running_now(web: &Web, lesson: LessonId) -> Value {
+    let live = web.sessions.summary(lesson).await;
+    let phase = live.map_or("before_teacher", |live| live.phase.as_str());
+    let present = live.map_or(0, |live| live.present_count);
+    json!({ "lesson": lesson.to_string(), "phase": phase, "present": present })
 }
 
 /// Guests have no account, and nothing to start.
@@ -52,13 +106,7 @@ async fn class(web: &Web, entry: TimetableEntry) -> Result<Value, Problem> {
     let TimetableEntry { class, teachers, starts_at, ends_at, .. } = entry;
     let running = web.store.running_lesson(class.id).await.map_err(failed("read a lesson"))?;
     let lesson = match running {
-        Some(running) => {
-            let live = web.sessions.summary(running.id).await;
-            let phase = live.map_or("before_teacher", |live| live.phase.as_str());
-            let present = live.map_or(0, |live| live.present_count);
-            let lesson = running.id.to_string();
-            Some(json!({ "lesson": lesson, "phase": phase, "present": present }))
-        }
+        Some(running) => Some(running_now(web, running.id).await),
         None => None,
     };
     let teachers: Vec<_> = teachers.iter().map(|name| name.reveal().as_str()).collect();
@@ -116,6 +164,7 @@ pub(crate) async fn ad_hoc(
     let person = person(&caller)?;
     let new = wire::NEW_LESSONS.parse(Outside::new(&body)).map_err(|_| Problem::malformed())?;
     refuse_too_many(&web, person).await?;
+    let guest_links = web.sessions.policy().guest_links;
     let code = guest_code();
     let new = NewLesson {
         school: caller.school,
@@ -128,8 +177,11 @@ pub(crate) async fn ad_hoc(
     let (lesson, _) = begin(&web, new).await?;
     let id = Lesson(lesson.id.0);
     audit.append(Detail::LessonStarted { lesson: id, class: None }).await?;
-    audit.append(Detail::GuestLinkCreated { lesson: id }).await?;
-    let link = guest_link(&headers, &code);
+    let mut link = None;
+    if guest_links {
+        audit.append(Detail::GuestLinkCreated { lesson: id }).await?;
+        link = guest_link(&headers, &code);
+    }
     Ok(Json(json!({ "lesson": lesson.id.to_string(), "guest_link": link })))
 }
 
@@ -143,10 +195,28 @@ async fn refuse_too_many(web: &Web, person: PersonId) -> Result<(), Problem> {
 }
 
 async fn begin(web: &Web, new: NewLesson) -> Result<(store::Lesson, bool), Problem> {
+    let full =
+        || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_lessons", TOO_MANY_LESSONS);
+    let running = match new.class {
+        Some(class) => web.store.running_lesson(class).await.map_err(failed("read a lesson"))?,
+        None => None,
+    };
+    if running.is_none() && !web.sessions.has_place().await {
+        return Err(full());
+    }
     let begun = web.store.start_lesson(new, now()).await.map_err(failed("start a lesson"))?;
-    let woken = web.sessions.wake(begun.0.id).await;
-    woken.map_err(|error| Problem::failed("bring a lesson to life", &error))?;
-    Ok(begun)
+    match web.sessions.wake(begun.0.id).await {
+        Ok(()) => Ok(begun),
+        // Others were quicker.
+        Err(OpenError::TooManyLessons) if begun.1 => {
+            let ended = LessonChanges { ended: true, ..LessonChanges::default() };
+            let kept = web.store.keep_lesson(begun.0.id, ended, now()).await;
+            kept.map_err(failed("end a lesson that cannot be held"))?;
+            Err(full())
+        }
+        Err(OpenError::TooManyLessons) => Err(full()),
+        Err(error) => Err(Problem::failed("bring a lesson to life", &error)),
+    }
 }
 
 pub(crate) async fn lesson(

@@ -17,6 +17,10 @@ pub(crate) const FORM_BYTES_MAX: usize = 4 * 1024;
 /// 16 bytes in base64 without padding.
 const CODE_CHARS: usize = 22;
 
+/// What a guest is told while the district has guest links switched off.
+pub(crate) const LINKS_OFF: &str =
+    "Guest links are switched off at this school. Ask the teacher for an account.";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a code of a guest link")]
 pub(crate) struct CodeError;
@@ -90,6 +94,9 @@ pub(crate) async fn sign_in(
 }
 
 async fn invited(web: &Web, code: &str) -> Result<Lesson, Problem> {
+    if !web.sessions.policy().guest_links {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "guest_links_off", LINKS_OFF));
+    }
     let over = || {
         let text = "This link leads to no lesson. It may have ended; ask for a new link.";
         Problem::new(StatusCode::NOT_FOUND, "no_such_link", text)

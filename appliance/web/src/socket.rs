@@ -17,7 +17,7 @@ use tokio::time::{Instant, interval_at, sleep_until, timeout};
 
 use crate::bucket::{Bucket, Verdict};
 use crate::wire::{self, ClientFrame};
-use crate::{Web, api, standing};
+use crate::{Web, api, guest, standing};
 
 /// How long a new socket may take to say hello.
 const HELLO_WAIT: Duration = Duration::from_secs(10);
@@ -212,9 +212,13 @@ fn refused(error: &OpenError) -> Over {
         OpenError::Refused(Refusal::Blocked) => {
             Over::Bye("blocked", "The teacher has removed you from this lesson.")
         }
+        OpenError::Refused(Refusal::GuestLinksOff) => {
+            Over::Bye("guest_links_off", guest::LINKS_OFF)
+        }
+        OpenError::TooManyLessons => Over::Bye("full", api::TOO_MANY_LESSONS),
         OpenError::Refused(_) => Over::Bye("full", "This lesson is full. Tell your teacher."),
         // Worth another try; the client comes back after this.
-        OpenError::TooManyLessons | OpenError::Store(_) => {
+        OpenError::Store(_) => {
             tracing::error!(%error, "a class socket could not be opened");
             Over::Bye("restarting", "One moment, you will be back soon.")
         }

@@ -45,3 +45,6 @@ fn refused(refused: Refused) -> Problem {
         Refused::Full => Problem::busy(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,6 @@
-use belfry_classroom::{ChatMode, ChatTo, Command, LayoutMode, MessageId, Source, View};
+use belfry_classroom::{
+    Carried, Cause, ChatMode, ChatTo, Command, LayoutMode, Link, MessageId, Source, View,
+};
 use belfry_model::{Outside, Pii};
 use belfry_session::{Outgoing, Resume};
 use serde_json::json;
@@ -141,6 +143,14 @@ fn answers_are_as_the_protocol_says() {
         said(&Outgoing::Refused { id: 7, refusal }),
         json!({ "type": "refused", "id": 7, "code": "chat_off", "text": refusal.to_string() })
     );
+    let link = Link { carried: Carried::Voices, cause: Cause::Bandwidth, loss_percent: 3 };
+    let own = json!(
+        { "type": "link", "carried": "voices", "cause": "bandwidth", "loss_percent": 3 }
+    );
+    assert_eq!(said(&Outgoing::Link { other: None, link }), own);
+    let mut others = own;
+    others["identity"] = json!("p2");
+    assert_eq!(said(&Outgoing::Link { other: Some("p2".into()), link }), others);
     assert_eq!(said(&Outgoing::Resumed { seq: 3 }), json!({ "type": "resumed", "seq": 3 }));
 }
 

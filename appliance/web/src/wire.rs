@@ -1,13 +1,14 @@
 //! The class socket's frames and the API's bodies, as `PROTOCOL.md` fixes them.
 
 use belfry_classroom::{
-    self as classroom, Bye, ChatMode, ChatTo, Command, Hand, Layout, LayoutMode, LessonView, Locks,
-    Message, MessageId, Notice, ParticipantView, Source, State, View, WaitingView, You,
+    self as classroom, BlockedView, Bye, ChatMode, ChatTo, Command, Hand, Layout, LayoutMode,
+    LessonView, Link, Locks, Message, MessageId, Notice, ParticipantView, Source, State, View,
+    WaitingView, You,
 };
 use belfry_model::limits::{CLASS_FRAME_BYTES_MAX, NAME_CHARS_MAX};
 use belfry_model::outside::Parser;
 use belfry_model::{Identity, LessonRole, Pii};
-use belfry_session::{ClassEvent, Farewell, Outgoing, Resume};
+use belfry_session::{ClassEvent, Farewell, Media, Outgoing, Resume};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -218,18 +219,19 @@ pub(crate) fn outgoing(
     guest_link: impl Fn(&Pii<String>) -> Option<String>,
 ) -> Value {
     match message {
-        Outgoing::Welcome { epoch, seq, now, you: who, token, state: shown, guest_code } => json!({
+        Outgoing::Welcome { epoch, seq, now, you: who, media, state: shown, guest_code } => json!({
             "type": "welcome",
             "epoch": epoch,
             "seq": seq,
             "now": now.0,
-            "you": you(who, token.as_ref()),
+            "you": you(who, media.as_ref()),
             "state": state(shown, guest_code.as_ref().and_then(guest_link).as_deref()),
         }),
         Outgoing::Resumed { seq } => json!({ "type": "resumed", "seq": seq }),
         Outgoing::Event { seq, event: told } => {
             json!({ "type": "event", "seq": seq, "event": event(told) })
         }
+        Outgoing::Link { other, link: told } => link(other.as_ref(), *told),
         Outgoing::Done { id } => json!({ "type": "done", "id": id }),
         Outgoing::Refused { id, refusal } => refused(*id, refusal.code(), &refusal.to_string()),
         Outgoing::Bye(farewell) => match farewell {
@@ -263,12 +265,15 @@ pub(crate) fn role(role: LessonRole) -> &'static str {
     }
 }
 
-fn you(who: &You, token: Option<&Pii<String>>) -> Value {
+fn you(who: &You, media: Option<&Media>) -> Value {
     json!({
         "identity": who.identity,
         "role": role(who.role),
         "admitted": who.admitted,
-        "media": token.map(|token| json!({ "token": token.reveal() })),
+        "media": media.map(|media| json!({
+            "token": media.token.reveal(),
+            "video_codec": media.video_codec.as_str(),
+        })),
     })
 }
 
@@ -279,6 +284,7 @@ fn state(state: &State, guest_link: Option<&str>) -> Value {
         "layout": layout(&state.layout),
         "participants": state.participants.iter().map(participant).collect::<Vec<_>>(),
         "waiting": state.waiting.iter().map(waiting).collect::<Vec<_>>(),
+        "blocked": state.blocked.iter().map(blocked).collect::<Vec<_>>(),
         "chat": state.chat.iter().map(chat).collect::<Vec<_>>(),
         "guest_link": guest_link,
     })
@@ -287,11 +293,11 @@ fn state(state: &State, guest_link: Option<&str>) -> Value {
 fn event(event: &ClassEvent) -> Value {
     match event {
         ClassEvent::Notice(told) => notice(told),
-        ClassEvent::Admitted { you: who, token } => {
-            json!({ "kind": "admitted", "you": you(who, token.as_ref()) })
+        ClassEvent::Admitted { you: who, media } => {
+            json!({ "kind": "admitted", "you": you(who, media.as_ref()) })
         }
-        ClassEvent::Role { you: who, token } => {
-            json!({ "kind": "role", "you": you(who, token.as_ref()) })
+        ClassEvent::Role { you: who, media } => {
+            json!({ "kind": "role", "you": you(who, media.as_ref()) })
         }
         ClassEvent::Token(token) => json!({ "kind": "token", "token": token.reveal() }),
     }
@@ -305,6 +311,9 @@ fn notice(notice: &Notice) -> Value {
         Notice::Left(identity) => json!({ "kind": "left", "identity": identity }),
         Notice::Waiting(all) => {
             json!({ "kind": "waiting", "waiting": all.iter().map(waiting).collect::<Vec<_>>() })
+        }
+        Notice::Blocked(all) => {
+            json!({ "kind": "blocked", "blocked": all.iter().map(blocked).collect::<Vec<_>>() })
         }
         Notice::Phase(view) => json!({ "kind": "phase", "lesson": lesson(view) }),
         Notice::Locks(all) => json!({ "kind": "locks", "locks": locks(*all) }),
@@ -326,7 +335,23 @@ fn notice(notice: &Notice) -> Value {
             "quality": quality.as_str(),
             "loss_percent": loss_percent,
         }),
+        // A state, not an event: the hub says it as `Outgoing::Link`.
+        Notice::Link { identity, link: told } => link(Some(identity), *told),
     }
+}
+
+/// The way down to somebody; `other` is `None` for the one who is told.
+fn link(other: Option<&Identity>, link: Link) -> Value {
+    let mut value = json!({
+        "type": "link",
+        "carried": link.carried.as_str(),
+        "cause": link.cause.as_str(),
+        "loss_percent": link.loss_percent,
+    });
+    if let Some(identity) = other {
+        value["identity"] = json!(identity);
+    }
+    value
 }
 
 fn lesson(view: &LessonView) -> Value {
@@ -382,6 +407,10 @@ fn waiting(one: &WaitingView) -> Value {
         "guest": one.guest,
         "since": one.since.0,
     })
+}
+
+fn blocked(one: &BlockedView) -> Value {
+    json!({ "identity": one.identity, "name": one.name.reveal() })
 }
 
 fn hand(hand: &Hand) -> Value {

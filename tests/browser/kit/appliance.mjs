@@ -36,7 +36,9 @@ export class Appliance {
     this.console = "";
     const serve = ["serve", "--demo", "--data", this.data, "--https-port", HTTPS_PORT, "--media-port", MEDIA_PORT];
     const inside = ["netns", "exec", this.school.namespace, this.binary];
-    this.process = spawn("ip", [...inside, ...serve, ...this.extra], { stdio: ["ignore", "pipe", "pipe"] });
+    // The lessons of the suites have guests; a district has to allow them.
+    const env = { BELFRY_LESSON_GUEST_LINKS: "true", ...process.env };
+    this.process = spawn("ip", [...inside, ...serve, ...this.extra], { env, stdio: ["ignore", "pipe", "pipe"] });
     this.log = this.log ?? "";
     this.process.stdout.on("data", (text) => (this.console += text));
     this.process.stderr.on("data", (text) => (this.log += text));

@@ -56,10 +56,24 @@ impl Room {
                 self.metadata = metadata;
                 self.tell_of_room();
             }
+            RoomControl::Spotlight { identities } => {
+                self.spotlight = identities;
+                self.tell_spotlight();
+            }
             RoomControl::SetRecording { on } => {
                 self.recording = on;
                 self.tell_of_room();
             }
+        }
+    }
+
+    /// Tells the media plane, which knows connections, when the connections in the spotlight change.
+    pub(super) fn tell_spotlight(&mut self) {
+        let there = self.spotlight.iter().filter_map(|identity| self.identities.get(identity));
+        let participants: Vec<_> = there.cloned().collect();
+        if participants != self.spotlight_told {
+            self.spotlight_told.clone_from(&participants);
+            self.command(Command::Spotlight { room: self.config.sid.clone(), participants });
         }
     }
 

@@ -1,6 +1,7 @@
 //! Data packets: who said it, whether it may be said, who gets it.
 
 use belfry_media_api::{Command, DataKind};
+use belfry_model::outside::Refusal;
 use belfry_model::{Identity, Outside, ParticipantSid, Pii, Timestamp, limits};
 use livekit_protocol as proto;
 use livekit_protocol::data_packet::Value;
@@ -11,8 +12,10 @@ use livekit_protocol::data_stream::{
 use prost::Message as _;
 
 use super::Room;
+use super::replay::Said;
 use super::types::{ChatTo, Notice};
-use crate::packet::{Content, PACKETS, Packet};
+use crate::declared::PacketKind;
+use crate::packet::{Content, PACKETS, Packet, PacketError};
 use crate::policy::{self, Address, CHAT_TOPIC, Kind, Rule, Verdict};
 
 /// Data streams that one participant has open at the same time.
@@ -48,21 +51,29 @@ impl Room {
             self.refused(sid, Rule::TooMany);
             return;
         }
-        if !participant.grants.permissions.data {
-            self.refused(sid, Rule::NotPermitted);
+        let packet = match PACKETS.parse(Outside::new(bytes)) {
+            Ok(packet) => packet,
+            Err(Refusal::Malformed { source: PacketError::Undeclared(number), .. }) => {
+                tracing::debug!(participant = %sid, number, "an undeclared kind of packet");
+                self.refused(sid, Rule::Undeclared);
+                return;
+            }
+            Err(_) => {
+                self.refused(sid, Rule::Malformed);
+                return;
+            }
+        };
+        if let Err(rule) = packet.kind.declaration().need.check(&participant.grants) {
+            self.refused(sid, rule);
             return;
         }
-        let Ok(packet) = PACKETS.parse(Outside::new(bytes)) else {
-            self.refused(sid, Rule::Malformed);
-            return;
-        };
         if kind == DataKind::Reliable && packet.sequence != 0 {
             if packet.sequence <= participant.last_sequence {
                 return;
             }
             participant.last_sequence = packet.sequence;
         }
-        if let Err(rule) = self.dispatch(sid, kind, &packet) {
+        if let Err(rule) = self.dispatch(sid, kind, &packet, now) {
             self.refused(sid, rule);
         }
     }
@@ -72,16 +83,18 @@ impl Room {
         sid: &ParticipantSid,
         channel: DataKind,
         packet: &Packet,
+        now: Timestamp,
     ) -> Result<(), Rule> {
         match &packet.content {
-            Content::Chunk(chunk) => return self.chunk(sid, channel, packet, chunk),
-            Content::Trailer(trailer) => return self.trailer(sid, channel, packet, trailer),
+            Content::Chunk(chunk) => return self.chunk(sid, channel, packet, chunk, now),
+            Content::Trailer(trailer) => return self.trailer(sid, channel, packet, trailer, now),
+            _ if packet.kind == PacketKind::Metrics => return Ok(()),
             _ => {}
         }
         let address = self.address(packet);
         let role = self.participants[sid].role();
         let topics = &self.config.student_topics;
-        match policy::judge(role, address, kind_of(&packet.content), topics) {
+        match policy::judge(role, address, kind_of(packet), topics) {
             Verdict::Refuse(rule) => Err(rule),
             Verdict::Chat(to) => self.chat_begins(sid, packet, to),
             Verdict::Forward => {
@@ -89,7 +102,7 @@ impl Room {
                 if let Content::Header(header) = &packet.content {
                     self.open(sid, header, OpenStream::Forward { to: to.clone() })?;
                 }
-                self.pass_on(sid, channel, packet, to.as_deref());
+                self.pass_on(sid, channel, packet, to, now);
                 Ok(())
             }
         }
@@ -126,15 +139,22 @@ impl Room {
         sid: &ParticipantSid,
         kind: DataKind,
         packet: &Packet,
-        to: Option<&[ParticipantSid]>,
+        to: Option<Vec<ParticipantSid>>,
+        now: Timestamp,
     ) {
         let bytes = packet.forwarded(&self.participants[sid].identity, sid);
-        let chosen =
-            |other: &&ParticipantSid| *other != sid && to.is_none_or(|to| to.contains(other));
-        let to: Vec<_> = self.participants.keys().filter(chosen).cloned().collect();
-        if !to.is_empty() {
-            self.command(Command::SendData { to, kind, bytes });
+        let chosen = |other: &&ParticipantSid| {
+            *other != sid && to.as_ref().is_none_or(|to| to.contains(other))
+        };
+        let reached: Vec<_> = self.participants.keys().filter(chosen).cloned().collect();
+        if reached.is_empty() {
+            return;
         }
+        if kind == DataKind::Reliable && packet.sequence != 0 {
+            let (from, sequence, bytes) = (sid.clone(), packet.sequence, bytes.clone());
+            self.replay.keep(Said { at: now, from, sequence, to, bytes });
+        }
+        self.command(Command::SendData { to: reached, kind, bytes });
     }
 
     fn open(
@@ -161,12 +181,13 @@ impl Room {
         channel: DataKind,
         packet: &Packet,
         chunk: &Chunk,
+        now: Timestamp,
     ) -> Result<(), Rule> {
         let participant = self.participants.get_mut(sid).ok_or(Rule::UnknownStream)?;
         match participant.streams.get_mut(&chunk.stream_id).ok_or(Rule::UnknownStream)? {
             OpenStream::Forward { to } => {
                 let to = to.clone();
-                self.pass_on(sid, channel, packet, to.as_deref());
+                self.pass_on(sid, channel, packet, to, now);
                 Ok(())
             }
             OpenStream::Chat { text, .. } => {
@@ -186,11 +207,12 @@ impl Room {
         channel: DataKind,
         packet: &Packet,
         trailer: &Trailer,
+        now: Timestamp,
     ) -> Result<(), Rule> {
         let participant = self.participants.get_mut(sid).ok_or(Rule::UnknownStream)?;
         match participant.streams.remove(&trailer.stream_id).ok_or(Rule::UnknownStream)? {
             OpenStream::Forward { to } => {
-                self.pass_on(sid, channel, packet, to.as_deref());
+                self.pass_on(sid, channel, packet, to, now);
                 Ok(())
             }
             // A reason is an interrupted stream: half a message is none.
@@ -302,8 +324,8 @@ impl Room {
     }
 }
 
-fn kind_of(content: &Content) -> Kind<'_> {
-    match content {
+fn kind_of(packet: &Packet) -> Kind<'_> {
+    match &packet.content {
         Content::User { topic } => Kind::User { topic },
         Content::Chat(_) => Kind::Chat,
         Content::Header(header) if header.topic == CHAT_TOPIC => Kind::Chat,
@@ -311,9 +333,12 @@ fn kind_of(content: &Content) -> Kind<'_> {
             Some(ContentHeader::TextHeader(_)) => Kind::TextStream { topic: &header.topic },
             _ => Kind::ByteStream,
         },
-        Content::RpcRequest => Kind::RpcRequest,
-        Content::RpcReply => Kind::RpcReply,
-        Content::Encrypted => Kind::Encrypted,
-        Content::Chunk(_) | Content::Trailer(_) | Content::Other => Kind::Other,
+        Content::Chunk(_) | Content::Trailer(_) => Kind::Other,
+        Content::Unread => match packet.kind {
+            PacketKind::RpcRequest => Kind::RpcRequest,
+            PacketKind::RpcAck | PacketKind::RpcResponse => Kind::RpcReply,
+            PacketKind::EncryptedPacket => Kind::Encrypted,
+            _ => Kind::Other,
+        },
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use belfry_media_api::Command;
+use belfry_model::outside::Refusal;
 use belfry_model::{Outside, ParticipantSid, Timestamp, TrackSid, limits};
 use livekit_protocol as proto;
 use livekit_protocol::request_response::{Reason, Request};
@@ -11,9 +12,10 @@ use livekit_protocol::signal_response::Message;
 
 use super::Room;
 use super::types::{LeaveReason, SocketId};
+use crate::declared::RequestKind;
 use crate::policy::Rule;
 use crate::token::{ATTRIBUTES_BYTES_MAX, ROLE_ATTRIBUTE};
-use crate::wire;
+use crate::wire::{self, WireError};
 
 /// Frames refused for coming too fast before their participant is given up.
 const FRAMES_REFUSED_MAX: u32 = 1000;
@@ -36,9 +38,16 @@ impl Room {
             return;
         }
         match wire::REQUESTS.parse(bytes) {
-            Ok(proto::SignalRequest { message: Some(asked) }) => self.asked(&sid, asked, now),
-            // A kind of a later version.
-            Ok(proto::SignalRequest { message: None }) => {}
+            Ok(asked) => {
+                let need = RequestKind::of(&asked).declaration().need;
+                match need.check(&participant.grants) {
+                    Ok(()) => self.asked(&sid, asked, now),
+                    Err(rule) => self.turn_down(&sid, rule, asked),
+                }
+            }
+            Err(Refusal::Malformed { source: WireError::Undeclared, .. }) => {
+                self.refused(&sid, Rule::Undeclared);
+            }
             Err(error) => {
                 tracing::debug!(participant = %sid, %error, "a frame was refused");
                 self.refused(&sid, Rule::Malformed);
@@ -84,19 +93,32 @@ impl Room {
                     (info.width, info.height) = (update.width, update.height);
                 });
             }
-            Asked::PublishDataTrackRequest(request) => {
-                self.refuse(sid, Rule::DataTrack, 0, Request::PublishDataTrack(request));
-            }
-            Asked::UnpublishDataTrackRequest(request) => {
-                self.refuse(sid, Rule::DataTrack, 0, Request::UnpublishDataTrack(request));
-            }
-            // Deprecated, for tests of other servers, or not offered.
+            // Deprecated, or declared as nobody's.
             Asked::UpdateLayers(_)
             | Asked::Simulate(_)
+            | Asked::PublishDataTrackRequest(_)
+            | Asked::UnpublishDataTrackRequest(_)
             | Asked::UpdateDataSubscription(_)
             | Asked::StoreDataBlobRequest(_)
             | Asked::GetDataBlobRequest(_) => {}
         }
+    }
+
+    /// Refuses what its sender may not, and answers where the protocol has an answer.
+    fn turn_down(&mut self, sid: &ParticipantSid, rule: Rule, asked: Asked) {
+        let (request_id, request) = match asked {
+            Asked::AddTrack(request) => (0, Request::AddTrack(request)),
+            Asked::UpdateMetadata(request) => {
+                (request.request_id, Request::UpdateMetadata(request))
+            }
+            Asked::PublishDataTrackRequest(request) => (0, Request::PublishDataTrack(request)),
+            Asked::UnpublishDataTrackRequest(request) => (0, Request::UnpublishDataTrack(request)),
+            _ => {
+                self.refused(sid, rule);
+                return;
+            }
+        };
+        self.refuse(sid, rule, request_id, request);
     }
 
     fn publisher_offer(&mut self, sid: &ParticipantSid, offer: proto::SessionDescription) {
@@ -149,15 +171,12 @@ impl Room {
             ..Default::default()
         };
         self.track_settings(sid, &settings);
+        self.replay(sid, &state.datachannel_receive_states, now);
     }
 
     fn update_metadata(&mut self, sid: &ParticipantSid, asked: proto::UpdateParticipantMetadata) {
         let Some(participant) = self.participants.get_mut(sid) else { return };
         let request_id = asked.request_id;
-        if !participant.grants.can_update_own_metadata || !participant.role().leads() {
-            self.refuse(sid, Rule::OwnMetadata, request_id, Request::UpdateMetadata(asked));
-            return;
-        }
         let mut attributes = participant.grants.attributes.clone();
         merge(&mut attributes, asked.attributes.iter());
         let bytes = attributes.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();

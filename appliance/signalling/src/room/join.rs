@@ -96,6 +96,7 @@ impl Room {
         });
         self.tell_others_of_arrival(&sid);
         self.subscribe_to_all(&sid);
+        self.tell_spotlight();
         self.notice(Notice::Joined { identity, participant: sid.clone() });
         Ok(sid)
     }
@@ -148,6 +149,7 @@ impl Room {
         let old = participant.socket.replace(join.socket);
         let away_since = participant.disconnected_at.take();
         participant.heard_at = now;
+        participant.replay_due = true;
         let last_message_seq = participant.last_sequence;
         let identity = participant.identity.clone();
         if let Some(old) = old {
@@ -308,6 +310,7 @@ fn arrival(sid: ParticipantSid, join: Join, now: Timestamp) -> Participant {
         offer: None,
         restart_after_answer: false,
         last_sequence: 0,
+        replay_due: false,
         frames: Bucket::new(FRAMES_PER_SECOND_MAX, FRAMES_BURST_MAX, now),
         frames_refused: 0,
         data: Bucket::new(DATA_PER_SECOND_MAX, DATA_BURST_MAX, now),

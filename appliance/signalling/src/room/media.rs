@@ -3,7 +3,7 @@
 use belfry_media_api::{
     ConnectionQuality, ConnectionState, Event, MediaKind, PeerRole, Speaker, SubscriptionError,
 };
-use belfry_model::{ParticipantSid, RoomSid, Timestamp, TrackSid};
+use belfry_model::{Identity, ParticipantSid, RoomSid, Timestamp, TrackSid};
 use livekit_protocol as proto;
 use livekit_protocol::participant_info::State;
 use livekit_protocol::signal_response::Message;
@@ -63,14 +63,26 @@ impl Room {
                     self.everybody_leaves(LeaveReason::MediaFailure, now);
                 }
             }
+            // The signalling protocol has no word for these two.
+            Event::Downlink { participant, downlink } => {
+                if let Some(identity) = self.identity_of(&participant) {
+                    self.notice(Notice::Downlink { identity, participant, downlink });
+                }
+            }
+            Event::Path { participant, role, path, address } => {
+                if let Some(identity) = self.identity_of(&participant) {
+                    self.notice(Notice::Path { identity, participant, role, path, address });
+                }
+            }
             Event::Ready { .. }
             | Event::Unusable { .. }
             | Event::Counters { .. }
-            // Told on the class socket; the signalling protocol has no word for them.
-            | Event::Downlink { .. }
-            | Event::Path { .. }
             | Event::Connection { role: PeerRole::Publisher, .. } => {}
         }
+    }
+
+    fn identity_of(&self, sid: &ParticipantSid) -> Option<Identity> {
+        self.participants.get(sid).map(|participant| participant.identity.clone())
     }
 
     fn subscriber_offer(
@@ -210,7 +222,11 @@ impl Room {
         }
         track.told = qualities;
         let publisher = track.publisher.clone();
-        let codec = track.info.mime_type.trim_start_matches("video/").to_ascii_lowercase();
+        // By the name that the client knows: one that it does not send yet would be a request to
+        // publish the track a second time, with that codec.
+        let codec = track.asked_codec.clone().unwrap_or_else(|| {
+            track.info.mime_type.trim_start_matches("video/").to_ascii_lowercase()
+        });
         self.send(
             &publisher,
             Message::SubscribedQualityUpdate(wanted_update(track_sid, codec, qualities)),

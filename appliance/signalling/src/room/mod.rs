@@ -14,6 +14,7 @@ mod join;
 mod media;
 mod participant;
 mod publish;
+mod replay;
 mod subscribe;
 mod tick;
 mod types;
@@ -49,6 +50,10 @@ pub struct Room {
     sockets: BTreeMap<SocketId, ParticipantSid>,
     /// Tracks with a media section; others wait in [`Participant::pending`].
     tracks: BTreeMap<TrackSid, Track>,
+    replay: replay::Replay,
+    /// Who is shown large to all, and whom the media plane was told of as such.
+    spotlight: Vec<Identity>,
+    spotlight_told: Vec<ParticipantSid>,
     /// Who left lately, for those who were away meanwhile.
     departed: Vec<Departed>,
     /// When connection qualities are told next.
@@ -76,6 +81,9 @@ impl Room {
             identities: BTreeMap::new(),
             sockets: BTreeMap::new(),
             tracks: BTreeMap::new(),
+            replay: replay::Replay::default(),
+            spotlight: Vec::new(),
+            spotlight_told: Vec::new(),
             departed: Vec::new(),
             quality_due: now.plus_ms(tick::QUALITY_EVERY_MS),
             effects: VecDeque::new(),

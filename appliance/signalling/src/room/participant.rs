@@ -51,6 +51,7 @@ pub(super) struct Pending {
     pub(super) cid: String,
     pub(super) info: proto::TrackInfo,
     pub(super) source: Source,
+    pub(super) asked_codec: Option<String>,
     /// Muted by the server's will, which its client has to hear once more when it is published.
     pub(super) server_muted: bool,
     pub(super) at: Timestamp,
@@ -104,6 +105,8 @@ pub(super) struct Participant {
     pub(super) restart_after_answer: bool,
     /// Of its reliable data.
     pub(super) last_sequence: u32,
+    /// It has resumed and not yet said what it has of the others' reliable data.
+    pub(super) replay_due: bool,
     pub(super) frames: Bucket,
     /// Frames that the bucket refused.
     pub(super) frames_refused: u32,
@@ -153,6 +156,8 @@ pub(super) struct Track {
     pub(super) info: proto::TrackInfo,
     pub(super) source: Source,
     pub(super) mid: String,
+    /// The codec by the name that its publisher asked for, which may not be the one that it sends.
+    pub(super) asked_codec: Option<String>,
     /// The section's own name of the track.
     pub(super) label: Option<String>,
     pub(super) subscribers: BTreeSet<ParticipantSid>,

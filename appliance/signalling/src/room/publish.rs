@@ -21,6 +21,8 @@ use crate::wire;
 pub(super) const MATCH_AFTER_MS: i64 = 1_000;
 /// A client's name of a track, bytes.
 const CID_BYTES_MAX: usize = 256;
+/// A codec's name, as in `vp8`.
+const CODEC_CHARS_MAX: usize = 16;
 /// Features of an audio track.
 const FEATURES_MAX: usize = 8;
 
@@ -46,6 +48,9 @@ impl Room {
             }
         };
         let leads = participant.role().leads();
+        let asked_codec = request.simulcast_codecs.first().map(|first| {
+            first.codec.chars().take(CODEC_CHARS_MAX).collect::<String>().to_ascii_lowercase()
+        });
         let track = self.fresh_sid(sid_prefix(source));
         let info = track_info(track, source, &request, leads);
         self.send(sid, published(&request.cid, &info));
@@ -54,6 +59,7 @@ impl Room {
             cid: request.cid,
             info,
             source,
+            asked_codec: asked_codec.filter(|codec| !codec.is_empty()),
             server_muted: false,
             at: now,
         });
@@ -67,8 +73,9 @@ impl Room {
     ) -> Result<Source, (Reason, Rule)> {
         let not_allowed = |rule| Err((Reason::NotAllowed, rule));
         if !request.sid.is_empty() {
-            // A second codec of a track: the media plane forwards one.
-            return Err((Reason::UnsupportedType, Rule::UnknownKind));
+            // A second codec of a track. The media plane forwards one, and no client is asked for
+            // another: see `tell_wanted`.
+            return Err((Reason::UnsupportedType, Rule::NotOffered));
         }
         if request.encryption() != proto::encryption::Type::None {
             return not_allowed(Rule::Encrypted);
@@ -150,7 +157,7 @@ impl Room {
     }
 
     fn publish(&mut self, sid: &ParticipantSid, pending: Pending, section: Section) {
-        let Pending { cid, mut info, source, server_muted, .. } = pending;
+        let Pending { cid, mut info, source, asked_codec, server_muted, .. } = pending;
         let participant = self.participants.get_mut(sid).expect("its sections were just matched");
         participant.is_publisher = true;
         let (identity, lead) = (participant.identity.clone(), participant.role().leads());
@@ -178,6 +185,7 @@ impl Room {
             info,
             source,
             mid: section.mid,
+            asked_codec,
             label: section.track_label,
             subscribers: std::collections::BTreeSet::new(),
             subscribed_told: false,

@@ -1,7 +1,9 @@
 //! A room with clients that speak the wire format.
 
 mod data;
+mod declared;
 mod lesson;
+mod replay;
 mod session;
 mod tracks;
 
@@ -57,18 +59,16 @@ impl Stage {
             }
             next = next.wrapping_add(1);
         });
-        let stun = IceServer {
-            urls: vec!["stun:belfry.test:3478".to_owned()],
-            username: String::new(),
-            credential: String::new(),
+        let server = |url: &str, username, credential| IceServer {
+            urls: vec![url.to_owned()],
+            username,
+            credential,
         };
-        let mut config = RoomConfig::new(
-            "RM_test".into(),
-            "12".to_owned(),
-            IceServers::new(vec![stun]),
-            signer(),
-            random,
-        );
+        let stun = server("stun:belfry.test:3478", String::new(), String::new());
+        let ice = IceServers::new(vec![stun]).with_credentials(move |sid, now| {
+            vec![server("turn:belfry.test:3479", format!("{}:{sid}", now.0), "secret".to_owned())]
+        });
+        let mut config = RoomConfig::new("RM_test".into(), "12".to_owned(), ice, signer(), random);
         config.student_topics.insert("reaction".to_owned());
         let now = Timestamp(1_800_000_000_000);
         Self {

@@ -2,14 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use belfry_media_api::{Command, ConnectionQuality, Source};
+use belfry_media_api::{Command, ConnectionQuality, Downlink, Path, PeerRole, Source};
 use belfry_model::{Identity, LessonRole, ParticipantSid, Pii, RoomSid, Timestamp, TrackSid};
 
 use crate::query::Query;
 use crate::token::{Grants, Signer};
 
+/// What participants may publish with. A client whose choice is not among them takes the first.
+const PUBLISH_MIMES: [&str; 6] =
+    ["audio/opus", "audio/red", "video/VP8", "video/H264", "video/VP9", "video/AV1"];
 /// How often clients ping.
 const PING_INTERVAL_S: u16 = 3;
 /// After how long a silence clients take their socket for dead and come back on a new one. Three
@@ -137,9 +141,7 @@ impl RoomConfig {
             signer,
             random,
             node: "belfry".to_owned(),
-            publish_mimes: ["audio/opus", "audio/red", "video/VP8", "video/H264", "video/VP9"]
-                .map(str::to_owned)
-                .to_vec(),
+            publish_mimes: PUBLISH_MIMES.map(str::to_owned).to_vec(),
             student_topics: BTreeSet::new(),
             ping_interval_s: PING_INTERVAL_S,
             ping_timeout_s: PING_TIMEOUT_S,
@@ -239,6 +241,20 @@ pub enum Notice {
         loss_percent: u8,
         rtt_ms: u32,
     },
+    /// What the way down to a participant carries.
+    Downlink {
+        identity: Identity,
+        participant: ParticipantSid,
+        downlink: Downlink,
+    },
+    /// The way that one of its connections takes now.
+    Path {
+        identity: Identity,
+        participant: ParticipantSid,
+        role: PeerRole,
+        path: Path,
+        address: Pii<IpAddr>,
+    },
     /// A chat message of an SDK participant. Nobody has received it: the lesson decides.
     Chat {
         identity: Identity,
@@ -334,6 +350,9 @@ pub enum RoomControl {
     SendData { topic: String, payload: Vec<u8>, to: Option<Vec<Identity>> },
     /// Shown by clients with `room_update`.
     SetRoomMetadata { metadata: String },
+    /// Who is shown large to all. Replaces what was said before; those who are not here yet count
+    /// from when they come.
+    Spotlight { identities: Vec<Identity> },
     /// The recording mark of clients.
     SetRecording { on: bool },
 }

@@ -293,3 +293,73 @@ fn a_description_that_the_media_plane_refuses_starts_that_client_anew() {
         reason: LeaveReason::MediaFailure
     }));
 }
+
+#[test]
+fn the_media_plane_knows_the_connections_in_the_spotlight_as_they_come() {
+    let mut stage = Stage::new();
+    let teacher = stage.arrive("p1", LessonRole::Teacher);
+    let told = |stage: &mut Stage| -> Vec<Vec<belfry_model::ParticipantSid>> {
+        let commands = std::mem::take(&mut stage.commands).into_iter();
+        let told = commands.filter_map(|command| match command {
+            Command::Spotlight { participants, .. } => Some(participants),
+            _ => None,
+        });
+        told.collect()
+    };
+    let spotlight = |who: &[&str]| RoomControl::Spotlight {
+        identities: who.iter().map(|who| (*who).into()).collect(),
+    };
+    stage.control(spotlight(&["p2"]));
+    assert!(told(&mut stage).is_empty(), "nobody of them is there");
+    let student = stage.arrive("p2", LessonRole::Student);
+    assert_eq!(told(&mut stage), [vec![student.sid]]);
+    stage.control(spotlight(&["p2"]));
+    assert!(told(&mut stage).is_empty(), "nothing new");
+    // A full rejoin is another connection.
+    let again = stage.arrive("p2", LessonRole::Student);
+    assert_eq!(told(&mut stage), [vec![again.sid]]);
+    stage.control(spotlight(&["p1"]));
+    assert_eq!(told(&mut stage), [vec![teacher.sid]]);
+    // A new media plane hears it when they have come back.
+    stage.control(RoomControl::MediaRestarted);
+    told(&mut stage);
+    let teacher = stage.arrive("p1", LessonRole::Teacher);
+    assert_eq!(told(&mut stage), [vec![teacher.sid]]);
+    stage.control(spotlight(&[]));
+    assert_eq!(told(&mut stage), [vec![]]);
+}
+
+#[test]
+fn what_the_media_plane_tells_of_a_way_reaches_the_lesson_with_its_identity() {
+    use belfry_media_api::{Carried, Cause, Downlink, Path, PeerRole};
+    let mut stage = Stage::new();
+    let student = stage.arrive("p2", LessonRole::Student);
+    stage.clear();
+    let downlink = Downlink {
+        carried: Carried::Voices,
+        cause: Cause::Bandwidth,
+        estimate_bps: 90_000,
+        sent_bps: 80_000,
+        loss_percent: 3,
+        rtt_ms: 200,
+    };
+    let address = belfry_model::Pii::new(std::net::Ipv4Addr::LOCALHOST.into());
+    let (role, path) = (PeerRole::Subscriber, Path::IceTcp);
+    for participant in [student.sid.clone(), "PA_other".into()] {
+        stage.event(Event::Downlink { participant: participant.clone(), downlink });
+        stage.event(Event::Path { participant, role, path, address: address.clone() });
+    }
+    let (identity, participant) = (student.identity.clone(), student.sid.clone());
+    assert_eq!(
+        stage.notices,
+        [
+            Notice::Downlink {
+                identity: identity.clone(),
+                participant: participant.clone(),
+                downlink
+            },
+            Notice::Path { identity, participant, role, path, address },
+        ]
+    );
+    assert!(stage.take(&student).is_empty(), "the signalling protocol has no word for it");
+}

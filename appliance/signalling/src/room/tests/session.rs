@@ -32,7 +32,7 @@ fn the_first_message_holds_all_that_clients_insist_on() {
     assert_eq!(server.protocol, 17, "18 would lose all data");
     assert_eq!(server.edition(), proto::server_info::Edition::Standard);
     assert!(join.ping_interval > 0 && join.ping_timeout > 0, "native clients panic on 0");
-    assert!(!join.ice_servers.is_empty(), "Android would ask Google");
+    assert!(!join.ice_servers[0].urls.is_empty(), "Android would ask Google");
     assert!(join.subscriber_primary);
     let own = join.participant.as_ref().expect("set");
     let permission = own.permission.as_ref().expect("browsers publish only with it");
@@ -137,6 +137,27 @@ fn a_resumed_socket_hears_reconnect_first_and_then_all_participants() {
     assert_eq!(state_of(third.sid.as_str()), Some(State::Disconnected));
     assert_eq!(stage.commands, [Command::RestartSubscriber { participant: student.sid.clone() }]);
     assert!(stage.take(&teacher).is_empty(), "nobody else notices");
+}
+
+#[test]
+fn each_connection_is_given_servers_with_credentials_of_its_own_at_its_join_and_at_each_resume() {
+    let mut stage = Stage::new();
+    let named =
+        |servers: &[proto::IceServer]| servers.last().expect("never empty").username.clone();
+    let first = stage.join("p1", LessonRole::Teacher);
+    let second = stage.join("p2", LessonRole::Student);
+    for client in [&first, &second] {
+        let messages = stage.take(client);
+        let join = join_of(&messages);
+        assert_eq!(join.ice_servers.len(), 2);
+        assert_eq!(named(&join.ice_servers), format!("{}:{}", stage.now.0, client.sid));
+    }
+    stage.room.socket_closed(second.socket, stage.now);
+    stage.pass_ms(1_000);
+    let back = stage.resume(&second);
+    let messages = stage.take(&back);
+    let Message::Reconnect(reconnect) = &messages[0] else { panic!("{:?}", messages[0]) };
+    assert_eq!(named(&reconnect.ice_servers), format!("{}:{}", stage.now.0, second.sid));
 }
 
 #[test]

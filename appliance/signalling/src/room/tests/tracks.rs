@@ -318,6 +318,46 @@ fn dynacast_raises_at_once_and_lowers_after_five_seconds() {
 }
 
 #[test]
+fn a_client_is_asked_for_no_second_codec_of_a_track() {
+    let mut stage = Stage::new();
+    let teacher = stage.arrive("p1", LessonRole::Teacher);
+    let codec = |codec: &str, cid: &str| proto::SimulcastCodec {
+        codec: codec.to_owned(),
+        cid: cid.to_owned(),
+        ..Default::default()
+    };
+    let mut asked = add_track("a", CAM);
+    asked.simulcast_codecs = vec![codec("VP9", "a"), codec("vp8", "")];
+    stage.ask(&teacher, Asked::AddTrack(asked));
+    // What is sent in the end is another codec than what was asked for.
+    answer(&mut stage, &teacher, vec![section("a", CAM)]);
+    let track = published(&stage).remove(0).1;
+    stage.event(Event::TrackStarted { track: track.clone(), mime: "video/VP8".to_owned() });
+    stage.clear();
+    stage.event(Event::Wanted { track: track.clone(), qualities: [true, false, false] });
+    stage.pass_ms(5_000);
+    let messages = stage.take(&teacher);
+    let codecs: Vec<_> = messages
+        .iter()
+        .filter_map(|message| match message {
+            Message::SubscribedQualityUpdate(update) => Some(&update.subscribed_codecs),
+            _ => None,
+        })
+        .flatten()
+        .map(|codec| codec.codec.as_str())
+        .collect();
+    // A name that the client does not send under would make it publish the backup.
+    assert_eq!(codecs, ["vp9"]);
+    // One that publishes it all the same is told that there is none.
+    let mut backup = add_track("b", CAM);
+    backup.sid = track.to_string();
+    backup.simulcast_codecs = vec![codec("vp8", "b")];
+    stage.ask(&teacher, Asked::AddTrack(backup));
+    assert_eq!(refusals(&stage.take(&teacher)), [i32::from(Reason::UnsupportedType)]);
+    assert!(published(&stage).is_empty());
+}
+
+#[test]
 fn a_section_that_is_gone_ends_its_track() {
     let mut stage = Stage::new();
     let teacher = stage.arrive("p1", LessonRole::Teacher);
