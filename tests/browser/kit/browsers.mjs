@@ -6,7 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 import puppeteer from "puppeteer-core";
+import { pullableDevices } from "./devices.mjs";
 import { keepConnections } from "./media.mjs";
+import { keepClassSocket } from "./sockets.mjs";
 
 const CHROMIUM_FLAGS = [
   "--no-sandbox",
@@ -15,11 +17,13 @@ const CHROMIUM_FLAGS = [
   "--disable-component-update",
   "--disable-sync",
   "--no-first-run",
-  "--use-fake-device-for-media-stream",
+  "--use-fake-device-for-media-stream=device-count=3",
   "--use-fake-ui-for-media-stream",
   "--auto-select-desktop-capture-source=Entire screen",
   "--autoplay-policy=no-user-gesture-required",
 ];
+
+const SCRIPTS = { devices: pullableDevices, sockets: keepClassSocket };
 
 export function trust(folder, certificate) {
   mkdirSync(folder, { recursive: true });
@@ -37,10 +41,11 @@ export async function startChromium(certificate, { executable = "/usr/bin/chromi
     env: { ...process.env, HOME: home, XDG_CONFIG_HOME: join(home, "config") },
   });
   return {
-    /** A page of a new person; `options` as of Playwright's newContext. */
-    async page(options = {}) {
+    /** A page of a new person; `scripts`: what runs in it first, by name; the other options as of Playwright's newContext. */
+    async page({ scripts = [], ...options } = {}) {
       const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
       await context.addInitScript(keepConnections);
+      for (const name of scripts) await context.addInitScript(SCRIPTS[name]);
       const page = await context.newPage();
       const foreign = [];
       page.on("request", (request) => {
@@ -50,7 +55,11 @@ export async function startChromium(certificate, { executable = "/usr/bin/chromi
       page.foreignRequests = foreign;
       page.problems = [];
       page.on("pageerror", (error) => page.problems.push(error.message));
-      page.on("console", (message) => message.type() === "error" && page.problems.push(message.text()));
+      page.on("console", (message) => {
+        const text = message.text();
+        // Of a header that it does not understand the browser only warns.
+        if (message.type() === "error" || /Permissions-Policy/.test(text)) page.problems.push(text);
+      });
       return page;
     },
     async close() {

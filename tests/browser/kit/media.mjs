@@ -18,12 +18,14 @@ export async function receivedTracks() {
   const rows = [];
   for (const connection of window.keptConnections) {
     if (connection.connectionState === "closed") continue;
-    for (const stat of (await connection.getStats()).values()) {
+    const stats = await connection.getStats();
+    for (const stat of stats.values()) {
       if (stat.type !== "inbound-rtp") continue;
       rows.push({
         kind: stat.kind,
         track: stat.trackIdentifier,
         ssrc: stat.ssrc,
+        codec: stats.get(stat.codecId)?.mimeType ?? "",
         bytes: stat.bytesReceived ?? 0,
         frames: stat.framesDecoded ?? 0,
         width: stat.frameWidth ?? 0,

@@ -1,6 +1,7 @@
 // A person at a browser: what they see and press is found by role and name, as a screen reader would.
 
 import { grown, receivedTracks } from "./media.mjs";
+import { sendCommand } from "./sockets.mjs";
 import { until } from "./wait.mjs";
 
 /** Runs in the page: the text of everything that is shown, and names of what can be pressed. */
@@ -62,8 +63,19 @@ class Person {
         const key = `${row.ssrc}/${row.track}`;
         if (!since.has(key)) since.set(key, row) && before.push(row);
       }
-      return grown(kind, before, now).length >= count;
+      const rows = grown(kind, before, now);
+      return rows.length >= count && rows;
     }, deadlineMs);
+  }
+
+  /** Says a command on the page's own class socket (pages with the script "sockets"); "done", or why it was refused. */
+  command(command) {
+    return this.evaluate(sendCommand, command);
+  }
+
+  /** Who this person is on the wires (pages with the script "sockets"). */
+  identity() {
+    return this.evaluate(() => window.classIdentity);
   }
 
   /** Waits until one known track stands still over several readings. */

@@ -31,6 +31,7 @@ today-rest = Later and earlier today
 today-all = Today
 today-none-teacher = You have no classes in the timetable today.
 today-none-student = You have no classes today.
+class-all-day = All day
 class-since = Since { $from }
 class-time = { $from } to { $to }
 class-running = { $count ->

@@ -1,0 +1,90 @@
+// A page walked with the keyboard alone (Chromium).
+
+/** Steps after which a walk has lost its way. */
+const STEPS_MAX = 250;
+const ROUNDS_MAX = 3;
+
+/** Runs in the page: what Tab should have reached and has not. Of radio buttons of one name it reaches one. */
+function missed() {
+  const shown = (element) =>
+    element.getClientRects().length > 0 && getComputedStyle(element).visibility !== "hidden" && !element.closest("[inert]");
+  const reachable = (element) => {
+    if (element.disabled || element.tabIndex < 0 || element.type === "hidden" || !shown(element)) return false;
+    if (element.type !== "radio") return true;
+    const group = [...document.querySelectorAll("input[type=radio]")].filter((one) => one.name === element.name);
+    return element === (group.find((one) => one.checked) ?? group[0]);
+  };
+  const candidates = document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex]");
+  const left = [...candidates].filter((element) => reachable(element) && !window.walked.has(element));
+  return left.map((element) => element.outerHTML.slice(0, 160));
+}
+
+/** Runs in the page: where the keyboard is, whether that is seen, and whether it was there before. */
+function look() {
+  const element = document.activeElement;
+  if (!element || element === document.body) return { outside: true };
+  window.walked ??= new Set();
+  const again = window.walked.has(element);
+  window.walked.add(element);
+  const box = element.getBoundingClientRect();
+  const style = getComputedStyle(element);
+  const ring = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
+  const inView = box.bottom > 0 && box.right > 0 && box.top < innerHeight && box.left < innerWidth;
+  const name = element.getAttribute("aria-label") ?? element.labels?.[0]?.innerText ?? element.innerText;
+  const [line] = (name ?? "").trim().split("\n");
+  return { again, name: `${element.tagName} ${line.replace(/ \(optional\)$/, "")}`, seen: ring && inView && element.matches(":focus-visible") };
+}
+
+/** Goes round the page until the keyboard comes where it was. */
+async function round(page, key, unseen) {
+  for (let step = 0, outside = 0; step < STEPS_MAX && outside < 2; step += 1) {
+    await page.keyboard.press(key);
+    const at = await page.evaluate(look);
+    if (at.outside) outside += 1;
+    else if (at.again) return;
+    else if (!at.seen) unseen.push(at.name);
+  }
+}
+
+/** Walks round the page; every control has to be reached, and seen where it is. */
+export async function walk(page, key = "Tab") {
+  const unseen = [];
+  // A lesson lives: what came up behind the keyboard is reached in another round.
+  for (let rounds = 0; rounds < ROUNDS_MAX; rounds += 1) {
+    await page.evaluate(() => (window.walked = new Set()));
+    await round(page, key, unseen);
+    if (unseen.length) throw new Error(`the keyboard is not seen at: ${unseen.join(" | ")}`);
+    const left = await page.evaluate(missed);
+    if (!left.length) return;
+    if (rounds + 1 === ROUNDS_MAX) throw new Error(`the keyboard does not reach: ${left.join(" | ")}`);
+  }
+}
+
+/** Where the keyboard is, by name. */
+export const focused = async (page) => (await page.evaluate(look)).name ?? "nowhere";
+
+/** Goes on with Tab until the control of this name has the keyboard. */
+export async function tabTo(page, name) {
+  for (let step = 0; step < STEPS_MAX; step += 1) {
+    if ((await focused(page)).endsWith(` ${name}`)) return;
+    await page.keyboard.press("Tab");
+  }
+  throw new Error(`no Tab leads to ${name}`);
+}
+
+/** What opens with Enter has to take the keyboard, keep it, and give it back where it was. `inside`: a selector. */
+export async function opensAndCloses(page, opener, inside) {
+  await tabTo(page, opener);
+  await page.keyboard.press("Enter");
+  await page.waitForFunction((selector) => document.activeElement?.closest(selector), inside);
+  const steps = await page.evaluate((selector) => document.querySelector(selector).querySelectorAll("button, input, select").length, inside);
+  for (let step = 0; step < steps + 2; step += 1) {
+    await page.keyboard.press("Tab");
+    const held = await page.evaluate((selector) => document.activeElement?.closest(selector) !== null, inside);
+    if (!held) throw new Error(`${opener}: the keyboard leaves at step ${step}: ${await focused(page)}`);
+  }
+  await page.keyboard.press("Escape");
+  await page.waitForFunction((selector) => !document.querySelector(selector), inside);
+  const back = await focused(page);
+  if (!back.endsWith(` ${opener}`)) throw new Error(`${opener}: the keyboard comes back to ${back}`);
+}
