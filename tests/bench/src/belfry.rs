@@ -26,7 +26,7 @@ impl Belfry {
         let configure =
             Configure { listen: vec!["127.0.0.1:0".parse()?], shards: 1, ..Configure::default() };
         let (commands, mut reports) =
-            belfry_media::supervise(None, vec!["media".into()], configure);
+            belfry_media::supervise(None, vec!["media".into()], configure, None);
         let mut started = None;
         loop {
             match reports.recv().await.context("the media process")? {
