@@ -1,25 +1,19 @@
 //! The registry of all parsers of outside bytes, collected from the crates that declare them.
 
-mod libraries;
-
 use belfry_model::outside::Target;
 
-/// Every parser that reads bytes from outside, and the libraries behind them. A test holds the list
-/// to what the sources declare.
+/// Every parser that reads bytes from outside. A test holds the list to what the sources declare.
 pub fn registry() -> Vec<&'static dyn Target> {
     [
         belfry_http::PARSERS,
         belfry_identity::PARSERS,
         belfry_media_api::PARSERS,
         belfry_relay::PARSERS,
-        belfry_relay::PARSERS,
         belfry_ops::PARSERS,
         belfry_sfu::PARSERS,
         belfry_signalling::PARSERS,
         belfry_transport::PARSERS,
-        belfry_transport::PARSERS,
         belfry_web::PARSERS,
-        libraries::TARGETS,
     ]
     .into_iter()
     .flatten()
