@@ -15,7 +15,7 @@ import { figure, report, scenario, whenFailed } from "../kit/scenarios.mjs";
 import { until } from "../kit/wait.mjs";
 import { District } from "./district.mjs";
 import { flows } from "./reception.mjs";
-import { atChromium, atFirefox, enter, start, turn } from "./people.mjs";
+import { atChromium, atFirefox, enter, go, start, turn } from "./people.mjs";
 
 const JOIN_MS_MAX = 5_000;
 const BACK_MS_MAX = 5_000;
@@ -175,7 +175,7 @@ async function goHome() {
     await become(student.site, {});
     await student.site.mend();
     student.url = appliance.url;
-    await student.page.goto(`${appliance.url}/`).catch(() => {});
+    await go(student, `${appliance.url}/`).catch((error) => console.log(error.message));
   }
   await teacher.see("1 person").catch((error) => console.log(`not yet alone again: ${error.message}`));
 }

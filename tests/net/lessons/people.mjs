@@ -13,6 +13,8 @@ const TEXT = `the water of the sea rises into the air and comes down as rain on 
 that run together into rivers and on their way to the sea they carry sand and stones and make valleys wider every year until
 the hills themselves are low and round and the rivers slow and wide and the fields beside them green and full of birds`;
 
+const ASSIGN_AGAIN_MS = 5_000;
+
 /** A recording of speech for the fake microphones. */
 export function speech(folder) {
   const file = join(folder, "speech.wav");
@@ -44,10 +46,29 @@ export async function atFirefox(appliance, site, url = appliance.url) {
   return Object.assign(new FirefoxPerson(page, url), { site, close });
 }
 
+/**
+ * Opens an address as a link does. Firefox says that a page was aborted when the one before was still on its way, and its
+ * driver then waits in vain for each later page; here nobody waits but on what the page shows.
+ */
+export async function go(person, address) {
+  const rests = () => document.readyState === "complete" && location.pathname !== "/sign-in";
+  await until(`${person.username} has arrived somewhere`, () => person.evaluate(rests));
+  // The answer may be lost with the page that gave it, and the wish with a page that was on its way: it is said again.
+  let said = 0;
+  const there = (to) => location.href === to && document.readyState === "complete";
+  await until(`${person.username} opens ${address}`, async () => {
+    if (await person.evaluate(there, address)) return true;
+    if (Date.now() - said > ASSIGN_AGAIN_MS) {
+      said = Date.now();
+      await person.evaluate((to) => location.assign(to), address).catch(() => {});
+    }
+    return false;
+  });
+}
+
 /** From the address of the lesson to the lesson. */
 export async function enter(person, lesson, button = "Join") {
-  // Firefox may still be on its way to the page that follows a sign-in, and gives up one of the two.
-  await until(`${person.username} opens the lesson`, () => person.page.goto(person.url + lesson).then(() => true));
+  await go(person, person.url + lesson);
   await person.see(/Microphone o(n|ff)/);
   await person.press(button);
 }
