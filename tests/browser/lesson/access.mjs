@@ -32,7 +32,7 @@ export async function access(all) {
     await walk(teacher.page, "Shift+Tab");
     await panel(first, "Chat");
     await walk(first.page);
-    for (const person of [teacher, second]) await muted(person);
+    for (const person of [teacher, second, third]) await muted(person);
     await unmuted(first);
     await hears(teacher, 1);
     await first.page.keyboard.press("Escape");
