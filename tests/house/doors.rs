@@ -3,7 +3,7 @@
 use belfry_tests::workspace::{Crate, crates};
 
 /// A library (`rtc-` stands for all that begin so) and the crates that may import it.
-const DOORS: [(&str, &[&str]); 26] = [
+const DOORS: [(&str, &[&str]); 27] = [
     ("argon2", &["belfry-identity"]),
     ("askama", &["belfry-admin-ui"]),
     ("clap", &["belfry-daemon"]),
@@ -23,6 +23,7 @@ const DOORS: [(&str, &[&str]); 26] = [
     ("rusqlite", &["belfry-store", "belfry-ledger"]),
     ("rust-embed", &["belfry-web"]),
     ("samael", &["belfry-identity"]),
+    ("seccompiler", &["belfry-workers"]),
     ("str0m", &[]),
     ("systemd", &["belfry-daemon"]),
     ("tokio-tungstenite", &["belfry-synthetic"]),

@@ -47,5 +47,6 @@ pub static PARSERS: &[&dyn Target] = &[
     &rtp::header::RTP_HEADER,
     &rtp::rtcp::RTCP,
     &sctp::DCEP,
+    &sctp::PACKETS,
     &sdp::DESCRIPTION,
 ];

@@ -228,6 +228,26 @@ fn media_goes_on_over_an_ice_restart_of_either_connection() {
 }
 
 #[test]
+fn media_is_back_soon_after_an_outage_of_ten_seconds_without_a_restart() {
+    let (mut world, _) = class();
+    // First a subscriber, then the publisher is cut off.
+    for cut in [1, 0] {
+        world.cut = Some(cut);
+        world.run(10 * SECOND);
+        world.cut = None;
+        world.clients[1].got.clear();
+        let back = world.now;
+        world.until("media is back", |world| world.clients[1].got.len() > 50);
+        assert!(world.now - back < 5 * SECOND, "{:?}", world.now - back);
+    }
+    let lost = |event: &Event| {
+        let state = belfry_media_api::ConnectionState::Lost;
+        matches!(event, Event::Connection { state: told, .. } if *told == state)
+    };
+    assert!(!world.events.iter().any(lost), "consent lasts longer than that");
+}
+
+#[test]
 fn a_publisher_that_leaves_is_gone_from_all_offers() {
     let (mut world, camera) = class();
     world.run(SECOND);

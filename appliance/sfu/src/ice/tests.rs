@@ -95,6 +95,27 @@ fn a_check_is_answered_with_the_mapped_address_and_our_integrity() {
 }
 
 #[test]
+fn a_check_is_answered_over_either_family_of_addresses() {
+    let (mut ice, now) = (Ice::new(ROUTE), Instant::now());
+    // IPv6, and IPv4 as a dual-stack socket shows it.
+    for (source, seen) in
+        [("[2001:db8::7]:4000", "[2001:db8::7]:4000"), ("[::ffff:10.0.0.9]:4001", "10.0.0.9:4001")]
+    {
+        let mut outbox = Outbox::default();
+        let from = Destination::udp(0, source.parse().expect("an address"));
+        let nominating = check(&ice, &[NOMINATE]);
+        assert_eq!(
+            ice.receive(from, &nominating, now, &mut outbox),
+            Checked::Taken { forget: None }
+        );
+        assert_eq!(ice.selected(), Some(from), "a client may change the family");
+        let mut mapped = XorMappedAddress::default();
+        mapped.get_from(&answer(&outbox)).expect("a success has the address");
+        assert_eq!(std::net::SocketAddr::new(mapped.ip, mapped.port).to_string(), seen);
+    }
+}
+
+#[test]
 fn the_ufrag_leads_back_to_shard_and_connection() {
     let ice = Ice::new(ROUTE);
     assert_eq!(route(&check(&ice, &[])), Some(ROUTE));

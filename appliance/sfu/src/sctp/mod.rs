@@ -4,6 +4,7 @@
 //! reliable ones up to a limit and then the receiver is given up.
 
 mod dcep;
+mod packet;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ use rtc_shared::TransportProtocol;
 
 pub(crate) use self::dcep::DCEP;
 use self::dcep::Dcep;
+pub(crate) use self::packet::PACKETS;
 use crate::connection::Unsent;
 
 pub(crate) const LABEL_RELIABLE: &str = "_reliable";
@@ -132,6 +134,9 @@ impl Sctp {
     /// Takes one SCTP packet.
     pub(crate) fn receive(&mut self, packet: Bytes, now: Instant) {
         let Some(endpoint) = &mut self.endpoint else { return };
+        if PACKETS.parse(Outside::new(&packet)).is_err() {
+            return;
+        }
         match (endpoint.handle(now, REMOTE, None, packet), &mut self.association) {
             (Some((handle, DatagramEvent::NewAssociation(association))), mine @ None) => {
                 *mine = Some(Box::new((handle, AssociationBox(association))));

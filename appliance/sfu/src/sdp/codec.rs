@@ -167,11 +167,22 @@ impl Codec {
         fits.then_some(kind)
     }
 
-    /// Constrained baseline or baseline (RFC 6184 section 8.1), not single NAL unit mode.
+    /// Constrained baseline, which is what every decoder has, by any of its names (RFC 6184,
+    /// section 8.1, table 5), and not in single NAL unit mode. The level is the sender's own affair:
+    /// both sides may differ (`level-asymmetry-allowed`).
     fn is_plain_h264(&self) -> bool {
-        let profile = self.parameter("profile-level-id").unwrap_or("420010");
-        self.parameter("packetization-mode") == Some("1")
-            && profile.get(..2).is_some_and(|idc| idc == "42")
+        let profile = self.parameter("profile-level-id").filter(|profile| profile.len() == 6);
+        let profile = profile.and_then(|profile| u32::from_str_radix(profile, 16).ok());
+        let constrained = profile.is_some_and(|profile| {
+            let flags = profile >> 8 & 0xFF;
+            match profile >> 16 {
+                0x42 => flags & 0x4F == 0x40,
+                0x4D => flags & 0x8F == 0x80,
+                0x58 => flags & 0xCF == 0xC0,
+                _ => false,
+            }
+        });
+        constrained && self.parameter("packetization-mode") == Some("1")
     }
 }
 
@@ -226,5 +237,41 @@ impl PayloadTypes {
         if let Some(entry) = self.0.get_mut(usize::from(pt)) {
             *entry = Some(value);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use belfry_media_api::MediaKind;
+
+    use super::{Codec, CodecKind, Feedback};
+
+    fn h264(fmtp: &str) -> bool {
+        let codec = Codec {
+            pt: 102,
+            name: "H264".to_owned(),
+            clock_rate: 90_000,
+            channels: 1,
+            fmtp: fmtp.to_owned(),
+            feedback: Feedback::default(),
+            rtx_for: None,
+        };
+        codec.kind(MediaKind::Video) == Some(CodecKind::H264)
+    }
+
+    #[test]
+    fn h264_is_taken_in_the_profile_that_every_decoder_has() {
+        for profile in ["42e01f", "42C01F", "42e034", "4d801f", "58c01f"] {
+            assert!(h264(&format!("packetization-mode=1;profile-level-id={profile}")), "{profile}");
+        }
+        // Baseline proper, main, high, and what is no profile.
+        for profile in ["42001f", "4d001f", "640c1f", "42e0", "42e01g", "+2e01f"] {
+            assert!(
+                !h264(&format!("packetization-mode=1;profile-level-id={profile}")),
+                "{profile}"
+            );
+        }
+        assert!(!h264("profile-level-id=42e01f"), "single NAL unit mode");
+        assert!(!h264("packetization-mode=1"), "the default is baseline proper");
     }
 }

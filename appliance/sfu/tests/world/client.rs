@@ -308,8 +308,9 @@ impl Client {
         let packets = player.due(now);
         let params = self.publisher.codec_config().find(|params| {
             let spec = params.spec();
-            spec.codec == codec
-                && (codec != Codec::H264 || spec.format.packetization_mode == Some(1))
+            let constrained = spec.format.packetization_mode == Some(1)
+                && spec.format.profile_level_id == Some(0x0042_E01F);
+            spec.codec == codec && (codec != Codec::H264 || constrained)
         });
         let pt = params.expect("the codec is on").pt();
         for packet in packets {

@@ -48,6 +48,8 @@ pub(crate) struct World {
     /// What the network carries to a client, in bits per second, and what is left of it now.
     pub(crate) narrow: Option<(usize, u64)>,
     left: usize,
+    /// Nothing goes to or comes from this client.
+    pub(crate) cut: Option<usize>,
     /// Answers are kept back while this is set.
     pub(crate) hold_answers: bool,
     pub(crate) largest_outbox: usize,
@@ -74,6 +76,7 @@ impl World {
             seed: 7,
             narrow: None,
             left: 0,
+            cut: None,
             hold_answers: false,
             largest_outbox: 0,
         }
@@ -274,6 +277,10 @@ impl World {
     }
 
     fn send(&mut self, source: SocketAddr, target: SocketAddr, bytes: Vec<u8>, loss: u64) {
+        let cut = self.cut.map(|client| SocketAddr::from(([10, 0, 1, client as u8], 0)).ip());
+        if cut.is_some_and(|cut| source.ip() == cut || target.ip() == cut) {
+            return;
+        }
         let media = bytes.first().is_some_and(|first| (128..192).contains(first));
         if media && self.random() % 100 < loss {
             return;
