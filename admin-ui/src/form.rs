@@ -30,6 +30,8 @@ pub enum Control {
         min: i64,
         max: i64,
     },
+    /// A file; its form is an [`Form::upload`].
+    File,
     Date,
     /// Hours and minutes.
     Time,
@@ -201,6 +203,7 @@ pub struct Form {
     weight: Weight,
     cancel: Option<String>,
     inline: bool,
+    upload: bool,
 }
 
 impl Form {
@@ -215,6 +218,7 @@ impl Form {
             weight: Weight::Primary,
             cancel: None,
             inline: false,
+            upload: false,
         }
     }
 
@@ -254,6 +258,13 @@ impl Form {
     #[must_use]
     pub fn cancel(mut self, href: impl Into<String>) -> Self {
         self.cancel = Some(href.into());
+        self
+    }
+
+    /// Sends files as they are.
+    #[must_use]
+    pub fn upload(mut self) -> Self {
+        self.upload = true;
         self
     }
 

@@ -3,9 +3,9 @@
 use crate::form::{Choice, Control, Field, Form, Weight};
 use crate::frame::{Crumb, Flash, Frame, Me, Section, Theme, Tone};
 use crate::page::{
-    Action, Certificate, Class, ClassRow, Classes, FormPage, Guide, Home, Member, Page, Pager,
-    People, Person, PersonRow, PlainForm, Problem, Record, RecordRow, Roster, Secret, Settings,
-    SettingsGroup, SignIn, Slot, Status, Todo,
+    Action, Certificate, Class, ClassRow, Classes, FormPage, Guide, Home, ImportPreview, Imported,
+    Member, Page, Pager, People, Person, PersonRow, PlainForm, Problem, Record, RecordRow, Roster,
+    Secret, Settings, SettingsGroup, SheetRow, SignIn, Slot, Status, Todo,
 };
 
 const FINGERPRINT: &str = "3F:0A:91:5C:7E:22:B8:D4 19:6F:A3:5B:C0:8E:47:12 9D:E1:64:7B:0C:58:F2:36 AB:91:4D:E7:23:8F:50:CA";
@@ -25,6 +25,9 @@ pub fn pages() -> Vec<(&'static str, String)> {
         ("person-new", person_new().html()),
         ("person", person().html()),
         ("secret", secret().html()),
+        ("import", import().html()),
+        ("import-preview", import_preview().html()),
+        ("imported", imported().html()),
         ("classes", classes(true).html()),
         ("classes-empty", classes(false).html()),
         ("class", class().html()),
@@ -227,6 +230,61 @@ fn secret() -> Secret {
         username: "a.nwosu".to_owned(),
         password: "tunic-hazel-orbit-46".to_owned(),
         done: "/admin/people/1".to_owned(),
+    }
+}
+
+fn import() -> FormPage {
+    FormPage {
+        frame: shell(
+            Section::People,
+            "Take over a list of people",
+            vec![Crumb::section(Section::People)],
+        ),
+        intro: "A CSV file with the columns name and username.".to_owned(),
+        form: Form::new("/admin/people/import", "Check the file").upload().field(
+            Field::new("file", "CSV file", Control::File).error(Some("Choose a file.".to_owned())),
+        ),
+    }
+}
+
+fn sheet(last: &str) -> Vec<SheetRow> {
+    [
+        ("Amara Nwosu", "a.nwosu"),
+        ("Bartholomew Featherstonehaugh-Montgomery", "b.featherstonehaugh"),
+    ]
+    .map(|(name, username)| SheetRow {
+        name: name.to_owned(),
+        username: username.to_owned(),
+        last: last.to_owned(),
+    })
+    .into()
+}
+
+fn import_preview() -> ImportPreview {
+    ImportPreview {
+        frame: shell(
+            Section::People,
+            "What the file would do",
+            vec![Crumb::section(Section::People)],
+        ),
+        summary: "Lines: 31. New accounts: 29.".to_owned(),
+        classes: "Latin 8a, Latin 8b".to_owned(),
+        errors: vec!["Line 7: Enter a name.".to_owned()],
+        rows: sheet("Student"),
+        more: 27,
+        apply: Some(Form::new("/admin/people/import/apply", "Take it over")),
+    }
+}
+
+fn imported() -> Imported {
+    Imported {
+        frame: shell(
+            Section::People,
+            "The list was taken over",
+            vec![Crumb::section(Section::People)],
+        ),
+        rows: sheet("mgr7-x2wd4-9qbt"),
+        done: "/admin/people".to_owned(),
     }
 }
 

@@ -30,6 +30,8 @@ pages!(
     People,
     Person,
     Secret,
+    ImportPreview,
+    Imported,
     Classes,
     Class,
     Settings,
@@ -160,6 +162,39 @@ pub struct Secret {
     pub username: String,
     pub password: String,
     pub done: String,
+}
+
+/// What a list of people would do.
+#[derive(Debug, Template)]
+#[template(path = "import_preview.html")]
+pub struct ImportPreview {
+    pub frame: Frame,
+    pub summary: String,
+    /// The new classes.
+    pub classes: String,
+    pub errors: Vec<String>,
+    /// The new accounts; the last column is the role.
+    pub rows: Vec<SheetRow>,
+    /// How many more there are.
+    pub more: u64,
+    /// Absent while something is wrong.
+    pub apply: Option<Form>,
+}
+
+/// First passwords, shown this once, to be printed and cut up.
+#[derive(Debug, Template)]
+#[template(path = "imported.html")]
+pub struct Imported {
+    pub frame: Frame,
+    pub rows: Vec<SheetRow>,
+    pub done: String,
+}
+
+#[derive(Debug)]
+pub struct SheetRow {
+    pub name: String,
+    pub username: String,
+    pub last: String,
 }
 
 /// The list of classes.

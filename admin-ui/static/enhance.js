@@ -29,10 +29,11 @@ document.addEventListener("submit", async (event) => {
   if (form.ariaBusy === "true") return;
   form.ariaBusy = "true";
   try {
+    const data = new FormData(form, event.submitter);
     const answer = await fetch(form.action, {
       method: "POST",
       headers: { accept: "text/html" },
-      body: new URLSearchParams(new FormData(form, event.submitter)),
+      body: form.enctype === "multipart/form-data" ? data : new URLSearchParams(data),
     });
     const page = parse(await answer.text());
     const [main, next] = [document.getElementById("main"), page.getElementById("main")];

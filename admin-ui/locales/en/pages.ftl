@@ -96,6 +96,25 @@ pager-range = { $from } to { $to } of { $total }
 pager-record = Entries { $from } to { $to }
 
 people-add = Add a person
+people-import = Take over a list
+import-title = Take over a list of people
+import-intro = A CSV file with the columns name and username, and if you like role (student or teacher), class and band (k5 or 6-12).
+    Several classes stand in one entry with | between them; classes that are new are made. At most { $lines } lines. You see first what the file would do.
+import-file = CSV file
+import-check = Check the file
+import-preview-title = What the file would do
+import-summary = Lines: { $lines }. New accounts: { $people }. Known accounts, which are not changed: { $known }. New classes: { $classes }. Places in classes: { $enrolments }.
+import-line = Line { $line }: { $text }
+import-errors = To put right in the file
+import-again = Choose the file again
+import-classes = New classes
+import-people = New accounts
+import-more = And { $count } more.
+import-go = Take it over
+import-go-help = Everything is made at once, or nothing. The first passwords are shown on the next page, only there.
+import-done-title = The list was taken over
+import-done-intro = Print this page now: these first passwords are shown only here. Each must be changed at the first sign-in.
+import-done-none = Nobody needed a new account. The places in classes were taken over.
 people-search = Name or user name
 people-search-go = Search
 people-none = There are no accounts yet. Add the first one.

@@ -9,10 +9,12 @@ mod certificate;
 mod classes;
 mod connections;
 mod home;
+mod import;
 mod people;
 mod reader;
 mod record;
 mod roster;
+mod roster_csv;
 mod settings;
 mod sign_in;
 mod slots;
@@ -20,6 +22,7 @@ mod when;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use belfry_admin_ui::{say, say_with};
 use belfry_http::{Access, Caller, Declared, Draft, EventKind, Problem, Routes, no_audit};
@@ -34,6 +37,9 @@ use http::Method;
 use tokio::sync::watch;
 
 pub use certificate::Trust;
+
+/// The parsers of outside bytes of this crate.
+pub static PARSERS: &[&dyn belfry_model::outside::Target] = &[&roster_csv::ROSTER_CSV];
 
 /// What goes on right now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +69,11 @@ impl fmt::Debug for Admin {
         f.debug_struct("Admin").finish_non_exhaustive()
     }
 }
+
+/// A list as a form sends it: each byte may take three.
+const IMPORT_FORM_BYTES_MAX: usize = 1024 * 1024;
+/// Hundreds of passwords are hashed.
+const IMPORT_TIME_MAX: Duration = Duration::from_mins(3);
 
 const ADMIN: Access = Access::roles(&[Role::Admin]);
 
@@ -194,6 +205,27 @@ fn people_routes(routes: Routes<Admin>) -> Routes<Admin> {
                 .handle(people::new),
         )
         .add(post("/admin/people/new", EventKind::PersonCreated).handle(people::create))
+        .add(
+            get("/admin/people/import")
+                .access(ADMIN.with_step_up())
+                .audit(no_audit!("an empty form"))
+                .handle(import::form),
+        )
+        .add(
+            Draft::page(Method::POST, "/admin/people/import")
+                .access(ADMIN.with_step_up())
+                .audit(no_audit!("shows what a list would do; nothing is kept"))
+                .body_bytes_max(IMPORT_FORM_BYTES_MAX)
+                .handle(import::preview),
+        )
+        .add(
+            Draft::page(Method::POST, "/admin/people/import/apply")
+                .access(ADMIN.with_step_up())
+                .audit(Declared::Audited(EventKind::PeopleImported))
+                .body_bytes_max(IMPORT_FORM_BYTES_MAX)
+                .timeout(IMPORT_TIME_MAX)
+                .handle(import::apply),
+        )
         .add(get("/admin/people/{id}").access(ADMIN).audit(lists).handle(people::show))
         .add(post("/admin/people/{id}", EventKind::PersonChanged).handle(people::change))
         .add(post("/admin/people/{id}/disable", EventKind::PersonDisabled).handle(people::disable))
@@ -243,9 +275,7 @@ fn connection_routes(routes: Routes<Admin>) -> Routes<Admin> {
     routes
         .add(get("/admin/connections").audit(networks).handle(connections::list))
         .add(get("/admin/connections/networks.csv").audit(networks).handle(connections::csv))
-        .add(
-            get("/admin/connections/participants").audit(read).handle(connections::participants),
-        )
+        .add(get("/admin/connections/participants").audit(read).handle(connections::participants))
         .add(get("/admin/connections/people/{id}").audit(read).handle(connections::person))
         .add(get("/admin/connections/guests/{id}").audit(read).handle(connections::of_guest))
 }

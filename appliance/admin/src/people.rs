@@ -165,7 +165,7 @@ impl Entered {
     }
 }
 
-fn username_text(error: NameError) -> String {
+pub(crate) fn username_text(error: NameError) -> String {
     match error {
         NameError::Empty => say("error-username-empty"),
         NameError::TooLong | NameError::Character => say_with(

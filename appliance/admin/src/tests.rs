@@ -98,11 +98,20 @@ impl Kit {
     }
 
     async fn send(&self, request: http::request::Builder, body: String) -> Answer {
+        self.send_as("application/x-www-form-urlencoded", request, body).await
+    }
+
+    async fn send_as(
+        &self,
+        media_type: &str,
+        request: http::request::Builder,
+        body: String,
+    ) -> Answer {
         let peer = Peer(Pii::new(SocketAddr::from(([127, 0, 0, 1], 40_000))));
         let request = request
             .header("host", "class.test")
             .header("accept", "text/html")
-            .header("content-type", "application/x-www-form-urlencoded")
+            .header("content-type", media_type)
             .extension(peer)
             .body(Body::from(body))
             .expect("a request");
@@ -322,6 +331,73 @@ async fn a_class_is_archived_restored_and_deleted_after_asking_and_with_the_pass
     assert_eq!(kit.get(path, &admin.token).await.status, StatusCode::NOT_FOUND);
     for kind in [EventKind::ClassArchived, EventKind::ClassRestored, EventKind::ClassDeleted] {
         assert_eq!(kit.recorded(kind), 1, "{}", kind.name());
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_people_is_checked_line_by_line_and_taken_over_at_once() {
+    let kit = kit().await;
+    let admin = kit.pass(Role::Admin, now()).await;
+    let teacher = kit.demo(Role::Teacher).username;
+    let upload = |csv: &str| {
+        let body = format!(
+            "--b\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\n{}\r\n--b\r\n\
+             Content-Disposition: form-data; name=\"file\"; filename=\"list.csv\"\r\n\r\n{csv}\r\n--b--\r\n",
+            admin.csrf
+        );
+        let request = Request::post("/admin/people/import")
+            .header("cookie", format!("__Host-session={}", admin.token));
+        kit.send_as("multipart/form-data; boundary=b", request, body)
+    };
+    let none = upload("").await;
+    assert!(none.text.contains("Choose a file."), "{}", none.text);
+    let wrong = upload(&format!(
+        "\u{feff}name;username;role;class;band\r\n;kim.l;student;4b;k5\r\nAda;a da;;;\r\n\
+         Max;{teacher};student;;\r\nZoe;zoe;boss;;\r\n"
+    ))
+    .await;
+    for says in [
+        "Line 2: Enter a name.",
+        "Line 3: Use only letters",
+        "Line 4: The user name",
+        "Line 5: The role",
+    ] {
+        assert!(wrong.text.contains(says), "{says}: {}", wrong.text);
+    }
+    assert!(!wrong.text.contains("import/apply"), "nothing to take over");
+
+    let csv = format!(
+        "\u{feff}name;username;role;class;band\r\nKim Löw;kim.l;student;4b|Science 7B;k5\r\n\
+         Maya;{teacher};teacher;4b;\r\n"
+    );
+    let good = upload(&csv).await;
+    assert_eq!(good.status, StatusCode::OK, "{}", good.text);
+    assert!(
+        good.text
+            .contains("New accounts: 1. Known accounts, which are not changed: 1. New classes: 1.")
+    );
+    assert_eq!(kit.recorded(EventKind::PeopleImported), 0, "only looked at");
+    let encoded: String = csv.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let done = kit.post("/admin/people/import/apply", &admin, &format!("csv={encoded}")).await;
+    assert_eq!(done.status, StatusCode::OK, "{}", done.text);
+    let (_, rest) = done.text.split_once("kim.l</td><td class=\"mono\">").expect("a password");
+    let password = rest.split_once('<').expect("the cell ends").0;
+    let body = format!("username=kim.l&password={password}&next=/");
+    let signed_in = kit.send(Request::post("/sign-in"), body).await;
+    assert_eq!(signed_in.location, "/account/password");
+    let classes = kit.get("/admin/classes", &admin.token).await;
+    assert!(classes.text.contains(">4b</a>"), "{}", classes.text);
+    let counts = [EventKind::PeopleImported, EventKind::PersonCreated, EventKind::EnrolmentAdded];
+    assert_eq!(counts.map(|kind| kit.recorded(kind)), [1, 1, 3]);
+    let again = kit.post("/admin/people/import/apply", &admin, &format!("csv={encoded}")).await;
+    assert!(again.text.contains("Nobody needed a new account."), "{}", again.text);
+    assert_eq!(counts.map(|kind| kit.recorded(kind)), [2, 1, 3]);
+}
+
+#[test]
+fn every_parser_of_outside_bytes_accepts_its_seed() {
+    for parser in crate::PARSERS {
+        assert!(parser.feed(parser.seed()), "{}", parser.name());
     }
 }
 

@@ -47,6 +47,10 @@ impl Fields {
         self.0.iter().filter_map(move |(key, value)| (key == name).then_some(value.as_str()))
     }
 
+    pub(crate) fn push(&mut self, name: String, value: String) {
+        self.0.push((name, value));
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }

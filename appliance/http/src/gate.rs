@@ -22,6 +22,7 @@ use crate::audit::{self, Audit};
 use crate::caller::{Caller, Sessions, THEME_COOKIE, cookie};
 use crate::form::{FORM, Fields};
 use crate::headers::{self, Kind};
+use crate::multipart::MULTIPART;
 use crate::origin::{self, Origin};
 use crate::problem::Problem;
 use crate::route::Declaration;
@@ -136,9 +137,13 @@ async fn admit(post: &Post, request: Request) -> Result<(Request, Audit), Proble
         return Err(problem);
     }
     let body = if changes { read(route, body).await? } else { bytes::Bytes::new() };
-    if changes && is_form(&parts.headers) {
+    if changes && is(&parts.headers, "application/x-www-form-urlencoded") {
         let fields = FORM.parse(Outside::new(&body)).map_err(|_| Problem::malformed())?;
         parts.extensions.insert(fields);
+    } else if changes && is(&parts.headers, "multipart/form-data") {
+        let read = MULTIPART.parse(Outside::new(&body)).map_err(|_| Problem::malformed())?;
+        parts.extensions.insert(read.fields);
+        parts.extensions.insert(read.files);
     }
     if let Some(caller) = caller {
         if changes && !has_csrf(&caller, &parts.headers, parts.extensions.get()) {
@@ -205,11 +210,11 @@ async fn read(route: &Declaration, body: Body) -> Result<bytes::Bytes, Problem> 
         .map_err(|_| Problem::too_large())
 }
 
-fn is_form(headers: &HeaderMap) -> bool {
+fn is(headers: &HeaderMap, media_type: &str) -> bool {
     headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"))
+        .is_some_and(|value| value.starts_with(media_type))
 }
 
 /// The session's own token, in the header of a script or the hidden field of a form.

@@ -17,6 +17,7 @@ mod caller;
 mod form;
 mod gate;
 mod headers;
+mod multipart;
 mod origin;
 mod problem;
 mod route;
@@ -28,11 +29,12 @@ pub use caller::{Caller, Peer, Resolving, Sessions, THEME_COOKIE, Who, cookie};
 pub use form::{FORM, Fields, FormError};
 pub use gate::{Gate, RequestId, now};
 pub use headers::Kind;
+pub use multipart::{Files, MULTIPART, Multipart, MultipartError};
 pub use problem::Problem;
 pub use route::{Declaration, Draft, Route, Routes};
 
 /// Every parser of bytes from outside in this crate.
-pub static PARSERS: &[&dyn belfry_model::outside::Target] = &[&FORM];
+pub static PARSERS: &[&dyn belfry_model::outside::Target] = &[&FORM, &MULTIPART];
 
 #[cfg(test)]
 mod tests;

@@ -236,15 +236,15 @@ impl Identity {
     }
 }
 
-fn admin(by: &SignedIn) -> Result<(), Error> {
+pub(crate) fn admin(by: &SignedIn) -> Result<(), Error> {
     if by.role == Role::Admin { Ok(()) } else { Err(Error::NotAllowed) }
 }
 
-fn stepped_up(by: &SignedIn, now: Timestamp) -> Result<(), Error> {
+pub(crate) fn stepped_up(by: &SignedIn, now: Timestamp) -> Result<(), Error> {
     if by.stepped_up(now) { Ok(()) } else { Err(Error::StepUpNeeded) }
 }
 
-fn word(role: Role) -> PersonRole {
+pub(crate) fn word(role: Role) -> PersonRole {
     match role {
         Role::Admin => PersonRole::Admin,
         Role::Teacher => PersonRole::Teacher,

@@ -15,6 +15,8 @@ pub enum Error {
     Busy,
     #[error("the lesson takes no more guests")]
     TooManyGuests,
+    #[error("more new accounts than can be made at once")]
+    TooManyAccounts,
     #[error("the session has ended")]
     SessionEnded,
     #[error("the role does not allow this")]

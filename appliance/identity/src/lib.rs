@@ -10,6 +10,7 @@ mod error;
 mod first;
 mod guest;
 mod hash;
+mod import;
 mod name;
 mod password;
 mod policy;
@@ -22,6 +23,7 @@ pub use accounts::{AccountChange, Created, NewAccount};
 pub use demo::{DemoSignIn, DemoSignIns, demo_sign_ins};
 pub use error::Error;
 pub use first::FirstSignIn;
+pub use import::{FirstPassword, IMPORT_NEW_MAX, ImportList, ImportedAccount};
 pub use name::{
     DISPLAY_NAME, DISPLAY_NAME_BYTES_MAX, NameError, USERNAME, USERNAME_CHARS_MAX,
     normalise_username,

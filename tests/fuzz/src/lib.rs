@@ -5,6 +5,7 @@ use belfry_model::outside::Target;
 /// Every parser that reads bytes from outside. A test holds the list to what the sources declare.
 pub fn registry() -> Vec<&'static dyn Target> {
     [
+        belfry_admin::PARSERS,
         belfry_http::PARSERS,
         belfry_identity::PARSERS,
         belfry_media_api::PARSERS,
