@@ -50,6 +50,11 @@ impl Queue {
         taken
     }
 
+    /// So many bytes wait besides the batches.
+    pub(crate) fn reserve(&self, bytes: usize) {
+        self.waiting.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// So many bytes are with the kernel now.
     pub(crate) fn written(&self, bytes: usize) {
         self.waiting.fetch_sub(bytes, Ordering::Relaxed);

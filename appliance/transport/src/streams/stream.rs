@@ -66,7 +66,6 @@ struct Stream {
     pending_bytes: usize,
     /// Of the first in `pending`, what is written.
     written: usize,
-    /// Answers that are not counted in `queue`.
     prove_until: Instant,
     heard: Instant,
 }
@@ -321,8 +320,10 @@ impl Stream {
             None => {}
         }
         if let Some(bytes) = answer.bytes {
-            // By the same queue as media, so that both are counted.
-            self.queue.push(bytes);
+            // Before media that waits, and even if that fills the queue: over a stream an answer
+            // that is lost is not asked for again. Who does not read is not read, so it has an end.
+            self.queue.reserve(bytes.len());
+            self.push(bytes);
         }
         Ok(())
     }
