@@ -90,7 +90,7 @@ async fn plan(admin: &Admin, caller: &Caller, table: &Table) -> Result<Plan, Pro
         .filter_map(|line| normalise_username(&line.username).ok().map(Pii::into_inner))
         .collect();
     let classes: BTreeSet<String> =
-        table.lines.iter().flat_map(|line| class_names(line)).map(str::to_owned).collect();
+        table.lines.iter().flat_map(class_names).map(str::to_owned).collect();
     let usernames = usernames.into_iter().map(Pii::new).collect();
     let known = admin.store.known(caller.school, usernames, classes.into_iter().collect()).await;
     let known = known.map_err(|error| store_problem(&error))?;

@@ -11,10 +11,10 @@ use belfry_http::{EventKind, Gate, Peer, now};
 use belfry_identity::{DemoSignIn, Identity, Policy};
 use belfry_keys::Keys;
 use belfry_ledger::Ledger;
-use belfry_model::{Pii, Role, Timestamp};
+use belfry_model::{LessonId, Outside, Pii, Role, Timestamp};
 use belfry_ops::{Ops, Reach};
 use belfry_settings::Settings;
-use belfry_store::Store;
+use belfry_store::{Band, NewLesson, Store};
 use http::{Request, StatusCode};
 use tokio::sync::watch;
 use tower::ServiceExt;
@@ -136,6 +136,23 @@ impl Kit {
         let cookie = format!("__Host-session={}", pass.token);
         let body = format!("csrf={}&{body}", pass.csrf);
         self.send(Request::post(path).header("cookie", cookie), body).await
+    }
+
+    /// A lesson that a teacher of the demo school holds.
+    async fn lesson(&self) -> LessonId {
+        let teacher = self.pass(Role::Teacher, now()).await;
+        let who = self.admin.identity.session(&teacher.token, now()).await.expect("it answers");
+        let who = who.expect("the teacher is signed in");
+        let who = who.person().expect("an account");
+        let new = NewLesson {
+            school: who.school,
+            class: None,
+            name: "Parents".to_owned(),
+            band: Band::Grades6To12,
+            started_by: who.person,
+            guest_code: Pii::new("code".to_owned()),
+        };
+        self.admin.store.start_lesson(new, now()).await.expect("a lesson").0.id
     }
 
     fn recorded(&self, kind: EventKind) -> usize {
@@ -377,7 +394,7 @@ async fn a_list_of_people_is_checked_line_by_line_and_taken_over_at_once() {
             .contains("New accounts: 1. Known accounts, which are not changed: 1. New classes: 1.")
     );
     assert_eq!(kit.recorded(EventKind::PeopleImported), 0, "only looked at");
-    let encoded: String = csv.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let encoded = csv.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat();
     let done = kit.post("/admin/people/import/apply", &admin, &format!("csv={encoded}")).await;
     assert_eq!(done.status, StatusCode::OK, "{}", done.text);
     let (_, rest) = done.text.split_once("kim.l</td><td class=\"mono\">").expect("a password");
@@ -412,4 +429,37 @@ async fn a_setting_is_checked_recorded_and_in_force_at_once() {
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
     assert_eq!(kit.admin.settings.borrow().lessons_max(), 7);
     assert_eq!(kit.recorded(EventKind::SettingChanged), 1);
+}
+
+#[tokio::test]
+async fn a_network_without_udp_is_seen_and_looking_at_its_people_is_recorded() {
+    let kit = kit().await;
+    let admin = kit.pass(Role::Admin, now()).await;
+    let empty = kit.get("/admin/connections", &admin.token).await;
+    assert!(empty.text.contains("Nobody has been in a lesson in this time."), "{}", empty.text);
+    let lesson = kit.lesson().await;
+    let told = r#"{"ago_ms":0,"why":"joined","down":{"way":"ice_tcp","rtt_ms":38}}"#;
+    for person in 1..=3 {
+        let body = format!(
+            r#"{{"lesson":"{lesson}","device":{{"browser":"firefox","major":153,"system":"windows","memory":"unknown","cores":"8"}},"samples":[{told}]}}"#
+        );
+        let report = belfry_ops::REPORTS.parse(Outside::new(body.as_bytes())).expect("a report");
+        let address = Pii::new(IpAddr::from([10, 4, 7, 9]));
+        let identity = format!("p{person}").into();
+        kit.admin.ops.report(&identity, &address, report, now()).expect("it is taken");
+    }
+    let page = kit.get("/admin/connections?days=7", &admin.token).await;
+    assert!(page.text.contains("All 3 participants from 10.4.7.0/24"), "{}", page.text);
+    let csv = kit.get("/admin/connections/networks.csv", &admin.token).await;
+    assert!(csv.text.contains("\"10.4.7.0/24\",3,0,3,0,"), "{}", csv.text);
+    assert_eq!(kit.recorded(EventKind::ConnectionsRead), 0, "counts are nobody's record");
+    let people = "/admin/connections/participants?subnet=10.4.7.0/24";
+    let list = kit.get(people, &admin.token).await;
+    assert!(list.text.contains("/admin/connections/people/2"), "{}", list.text);
+    let one = kit.get("/admin/connections/people/2", &admin.token).await;
+    assert!(one.text.contains("Joined over TCP, because UDP did not come through"), "{}", one.text);
+    assert!(one.text.contains("Firefox 153 on Windows") && one.text.contains("38 ms"));
+    assert_eq!(kit.recorded(EventKind::ConnectionsRead), 2);
+    let unknown = kit.get("/admin/connections/people/999", &admin.token).await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
 }

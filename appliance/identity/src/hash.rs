@@ -245,12 +245,12 @@ mod tests {
 
     #[test]
     fn a_pool_keeps_no_more_than_may_run() {
-        let pool = Pool::default();
         fn nested(pool: &Pool, depth: usize) {
             if depth > 0 {
                 pool.with(|_| nested(pool, depth - 1));
             }
         }
+        let pool = Pool::default();
         nested(&pool, 2 * HASHING_MAX);
         assert_eq!(pool.idle.lock().unwrap().len(), HASHING_MAX);
     }
