@@ -32,12 +32,12 @@ pub(crate) struct Key {
     pub(crate) identity: Identity,
 }
 
-/// A way in a network, and how long it was used.
+/// A way in a network, and how long each of the two connections used it.
 #[derive(Clone, Copy, Debug)]
 struct Used {
     subnet: Subnet,
     way: Way,
-    ms: i64,
+    ms: [i64; 2],
 }
 
 /// The way that one of the two connections takes now.
@@ -138,7 +138,7 @@ impl Presence {
     fn goes(&mut self, role: PeerRole, way: Way, subnet: Subnet, at: Timestamp) {
         let next = Current { subnet, way, since: at };
         if let Some(before) = self.current[index(role)].replace(next) {
-            count(&mut self.used, before, at);
+            count(&mut self.used, index(role), before, at);
         }
     }
 
@@ -158,9 +158,7 @@ impl Presence {
     /// Ends it; what is kept of it.
     pub(crate) fn finish(mut self) -> KeptPresence {
         let at = self.left_at.unwrap_or(self.heard).max(self.began);
-        for current in std::mem::take(&mut self.current).into_iter().flatten() {
-            count(&mut self.used, current, at);
-        }
+        self.used = self.used_until(at);
         self.timeline.finish(at, self.left_at.is_some());
         let troubles = self.timeline.troubles();
         let intervals = self.timeline.intervals();
@@ -176,13 +174,20 @@ impl Presence {
         }
     }
 
+    /// The ways with what the two connections use now, up to `at`.
+    fn used_until(&self, at: Timestamp) -> Vec<Used> {
+        let mut used = self.used.clone();
+        for (connection, current) in self.current.iter().enumerate() {
+            if let Some(current) = current {
+                count(&mut used, connection, *current, at);
+            }
+        }
+        used
+    }
+
     /// As it is now, for a page.
     pub(crate) fn live(&self, now: Timestamp) -> LivePresence {
-        let mut used = self.used.clone();
-        for current in self.current.into_iter().flatten() {
-            count(&mut used, current, now);
-        }
-        let ways = used.iter().map(kept_way).collect();
+        let ways = self.used_until(now).iter().map(kept_way).collect();
         LivePresence {
             lesson: self.key.lesson,
             identity: self.key.identity.clone(),
@@ -197,18 +202,26 @@ impl Presence {
     }
 }
 
-fn count(used: &mut Vec<Used>, current: Current, until: Timestamp) {
+fn count(used: &mut Vec<Used>, connection: usize, current: Current, until: Timestamp) {
     let Current { subnet, way, since } = current;
     let ms = until.since_ms(since).max(0);
-    if let Some(known) = used.iter_mut().find(|used| used.subnet == subnet && used.way == way) {
-        known.ms += ms;
-    } else if used.len() < WAYS_MAX {
-        used.push(Used { subnet, way, ms });
+    let known = used.iter().position(|used| used.subnet == subnet && used.way == way);
+    let at = known.unwrap_or(used.len());
+    if at == used.len() {
+        if at >= WAYS_MAX {
+            return;
+        }
+        used.push(Used { subnet, way, ms: [0; 2] });
     }
+    used[at].ms[connection] += ms;
 }
 
 fn kept_way(used: &Used) -> KeptWay {
-    KeptWay { subnet: used.subnet.to_string(), way: used.way.as_str(), used_ms: used.ms }
+    KeptWay {
+        subnet: used.subnet.to_string(),
+        way: used.way.as_str(),
+        used_ms: used.ms[0].max(used.ms[1]),
+    }
 }
 
 fn index(role: PeerRole) -> usize {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use belfry_media_api::{Carried as MediaCarried, Cause as MediaCause, Downlink, Path, PeerRole};
-use belfry_model::outside::Target;
 use belfry_model::{Identity, LessonId, Outside, Pii, Timestamp};
 use belfry_session::{LinkEvent, LinkReport};
 use belfry_store::{Band, NewLesson, Store, Troubles};
@@ -343,6 +342,7 @@ async fn both_sides_become_one_presence_that_is_kept_when_the_appliance_stops() 
     assert_eq!(kept[0].troubles.lossy_ms, 9_000);
     let subnets: Vec<_> = kept[0].ways.iter().map(|way| way.subnet.as_str()).collect();
     assert_eq!(subnets, ["10.4.7.0/24", "10.4.8.0/24"], "the client's own, then the media plane's");
+    assert_eq!(kept[0].ways[0].used_ms, 9_000);
     let timeline: Vec<Interval> = serde_json::from_str(&kept[0].timeline).expect("it reads back");
     let causes: Vec<_> = timeline.iter().map(|one| one.cause.as_str()).collect();
     assert_eq!(causes, ["joined", "loss", "vanished"]);

@@ -33,7 +33,7 @@ CREATE TABLE presence_way (
     presence_id INTEGER NOT NULL REFERENCES presence (id) ON DELETE CASCADE,
     subnet      TEXT NOT NULL,
     way         TEXT NOT NULL CHECK (way IN ('udp', 'turn_udp', 'ice_tcp', 'turn_tcp', 'turn_tls')),
-    -- Of both connections together, in milliseconds.
+    -- In milliseconds; of the two connections, the one that used it longer.
     used_ms     INTEGER NOT NULL CHECK (used_ms >= 0),
     PRIMARY KEY (presence_id, subnet, way)
 ) STRICT, WITHOUT ROWID;

@@ -13,7 +13,7 @@ use belfry_ledger::Ledger;
 use belfry_model::{LessonId, Pii, Role};
 use belfry_ops::{Ops, REPORT_BYTES_MAX, REPORTS, Reach};
 use belfry_session::{Config, Sessions};
-use belfry_signalling::{IceServers, token::Signer};
+use belfry_signalling::{IceServer, IceServers, token::Signer};
 use belfry_store::{Band, NewLesson, Store};
 use http::{Request, StatusCode};
 use tokio::sync::mpsc;
@@ -71,7 +71,9 @@ async fn kit() -> Kit {
         reach: Reach::default(),
     });
     let signer = Signer::new("test", &[7; 32]);
-    let ice = IceServers::new(Vec::new());
+    let urls = vec!["stun:127.0.0.1:443".to_owned()];
+    let stun = IceServer { urls, username: String::new(), credential: String::new() };
+    let ice = IceServers::new(vec![stun]);
     let commands = mpsc::channel(1).0;
     let sessions = Sessions::new(Config::new(store.clone(), ledger.clone(), signer, ice, commands));
     let gate = Gate::new(Arc::new(identity.clone()), ledger, district);
