@@ -11,7 +11,6 @@
 mod class;
 mod clock;
 mod hub;
-mod keep;
 mod links;
 mod route;
 mod sessions;

@@ -4,13 +4,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use belfry_classroom::{
-    Arrival, Band, ChatMode, ChatTo, Lesson, Message, MessageId, Phase, Profile, Refusal, Rules,
-};
+use belfry_classroom::{Arrival, Phase, Refusal};
+use belfry_kept::Keeper;
 use belfry_ledger::Ledger;
 use belfry_media_api::{Command, Event};
 use belfry_model::{LessonId, RoomSid, Timestamp};
-use belfry_settings::{ChatDefault, LessonPolicy};
+use belfry_settings::LessonPolicy;
 use belfry_signalling::{
     IceServers, JoinRefusal, Random, RoomConfig, Signer, query::Query, token::Grants,
 };
@@ -21,7 +20,6 @@ use tokio::task::{JoinError, JoinHandle};
 use crate::class::{ClassSocket, Resume};
 use crate::clock;
 use crate::hub::{Hub, INPUTS_MAX, Input};
-use crate::keep::Keeper;
 use crate::links::LinkReport;
 use crate::route::Routes;
 use crate::signal::{SignalRefusal, SignalSocket};
@@ -309,10 +307,10 @@ impl Sessions {
     fn revive(&self, live: &mut HashMap<LessonId, Live>, kept: KeptLesson) -> mpsc::Sender<Input> {
         let (inputs, receiver) = mpsc::channel(INPUTS_MAX);
         let id = kept.lesson.id;
-        let (of, lesson) = rules(kept, &self.shared.policy());
+        let (of, lesson) = belfry_kept::open(kept, &self.shared.policy(), clock::now());
         let summary = Summary { phase: lesson.phase(), present_count: lesson.present_count() };
         let (told, summary) = watch::channel(summary);
-        let (keeper, writing) = Keeper::start(self.shared.store.clone(), id);
+        let (keeper, writing) = Keeper::start(self.shared.store.clone(), id, clock::now);
         let hub = Hub::new(Arc::clone(&self.shared), inputs.clone(), of, lesson, keeper, told);
         let sessions = self.clone();
         let task = tokio::spawn(async move {
@@ -353,56 +351,4 @@ impl Sessions {
             }
         }
     }
-}
-
-/// The rules of a lesson as they were, or new ones for a lesson that nothing is kept of.
-fn rules(kept: KeptLesson, policy: &LessonPolicy) -> (store::Lesson, Lesson) {
-    let KeptLesson { lesson: of, snapshot, chat } = kept;
-    let now = clock::now();
-    let chat = chat.into_iter().filter_map(message);
-    // inside: the snapshot is what a hub of this house wrote to `belfry.db`.
-    let snapshot = snapshot.and_then(|text| {
-        let read = serde_json::from_str(&text);
-        read.inspect_err(
-            |error| tracing::warn!(lesson = %of.id, %error, "a kept lesson is unreadable"),
-        )
-        .ok()
-    });
-    let restored = snapshot.and_then(|snapshot| Lesson::restore(snapshot, chat, now));
-    let lesson = restored.unwrap_or_else(|| {
-        let band = Band::parse(of.band.as_str()).expect("both crates have the same two bands");
-        let rules = first_rules(band, policy);
-        let profile = Profile { lesson: of.id, name: of.name.clone(), band, rules };
-        Lesson::new(profile, of.created_at)
-    });
-    (of, lesson)
-}
-
-/// What the district decides about a lesson that begins now. Whatever it decides about chat, young
-/// children never begin with more than writing to the teacher.
-fn first_rules(band: Band, policy: &LessonPolicy) -> Rules {
-    let young = band == Band::K5;
-    let chat = match policy.chat {
-        ChatDefault::On if young => ChatMode::TeacherOnly,
-        ChatDefault::On => ChatMode::On,
-        ChatDefault::TeacherOnly => ChatMode::TeacherOnly,
-        ChatDefault::Off => ChatMode::Off,
-    };
-    Rules {
-        rostered_pass: !policy.waiting_room,
-        focus: young && policy.k5_focus,
-        chat,
-        grace_ms: policy.grace_ms,
-    }
-}
-
-fn message(kept: store::ChatMessage) -> Option<Message> {
-    Some(Message {
-        id: MessageId(kept.number),
-        from: kept.identity,
-        name: kept.name,
-        text: kept.text,
-        at: kept.sent_at,
-        to: ChatTo::parse(kept.sent_to)?,
-    })
 }

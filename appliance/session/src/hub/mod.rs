@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use belfry_classroom::{Arrival, Command, Event, Lesson, Phase, Refusal};
+use belfry_kept::Keeper;
 use belfry_media_api as media;
 use belfry_model::limits::TOKEN_VALID_MS;
 use belfry_model::{Identity, Outside, Timestamp};
@@ -18,7 +19,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::class::{ClassSocket, Clients, Farewell, Resume};
 use crate::clock;
-use crate::keep::Keeper;
 use crate::sessions::{Shared, Summary};
 use crate::signal::{SignalOut, SignalRefusal, SignalSocket};
 

@@ -8,8 +8,6 @@ use belfry_store::{ChatMessage, LessonChanges, Store};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::clock;
-
 /// Changes within this time of a write are written together; the first after a quiet time at once.
 const COALESCE_MS: i64 = 500;
 /// How long to wait before trying a failed write again.
@@ -21,7 +19,7 @@ const QUEUE_MAX: usize = 4;
 
 /// The changes that are not written yet.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub struct Keeper {
     dirty: bool,
     due: Option<Timestamp>,
     handed_over: Timestamp,
@@ -31,9 +29,13 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     /// The task ends when everything is written that a keeper, gone by now, has handed over.
-    pub(crate) fn start(store: Store, lesson: LessonId) -> (Self, JoinHandle<()>) {
+    pub fn start(
+        store: Store,
+        lesson: LessonId,
+        clock: fn() -> Timestamp,
+    ) -> (Self, JoinHandle<()>) {
         let (writer, batches) = mpsc::channel(QUEUE_MAX);
-        let task = tokio::spawn(write(store, lesson, batches));
+        let task = tokio::spawn(write(store, lesson, clock, batches));
         let keeper = Self {
             dirty: false,
             due: None,
@@ -44,12 +46,14 @@ impl Keeper {
         (keeper, task)
     }
 
-    pub(crate) fn changed(&mut self, now: Timestamp) {
+    /// The snapshot is not what it was.
+    pub fn changed(&mut self, now: Timestamp) {
         self.dirty = true;
         self.due.get_or_insert(now.max(self.handed_over.plus_ms(COALESCE_MS)));
     }
 
-    pub(crate) fn message(&mut self, message: &Message, now: Timestamp) {
+    /// A chat message is to be kept.
+    pub fn message(&mut self, message: &Message, now: Timestamp) {
         self.changes.messages.push(ChatMessage {
             number: message.id.0,
             identity: message.from.clone(),
@@ -61,18 +65,19 @@ impl Keeper {
         self.changed(now);
     }
 
-    pub(crate) fn deletion(&mut self, message: MessageId, now: Timestamp) {
+    /// A chat message was deleted.
+    pub fn deletion(&mut self, message: MessageId, now: Timestamp) {
         self.changes.deleted.push(message.0);
         self.changed(now);
     }
 
     /// When [`Keeper::hand_over`] is due.
-    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+    pub fn deadline(&self) -> Option<Timestamp> {
         self.due
     }
 
     /// Hands what has gathered to the writer, if it is time and the writer keeps up.
-    pub(crate) fn hand_over(&mut self, now: Timestamp, snapshot: impl FnOnce() -> Snapshot) {
+    pub fn hand_over(&mut self, now: Timestamp, snapshot: impl FnOnce() -> Snapshot) {
         if self.due.is_none_or(|due| due > now) {
             return;
         }
@@ -86,7 +91,7 @@ impl Keeper {
     }
 
     /// Hands over everything that is left.
-    pub(crate) async fn finish(self, snapshot: &Snapshot, ended: bool) {
+    pub async fn finish(self, snapshot: &Snapshot, ended: bool) {
         let Self { changes, writer, .. } = self;
         let batch = LessonChanges { snapshot: Some(encode(snapshot)), ended, ..changes };
         let _ = writer.send(batch).await;
@@ -97,10 +102,15 @@ fn encode(snapshot: &Snapshot) -> String {
     serde_json::to_string(snapshot).expect("a snapshot holds only what JSON can")
 }
 
-async fn write(store: Store, lesson: LessonId, mut batches: mpsc::Receiver<LessonChanges>) {
+async fn write(
+    store: Store,
+    lesson: LessonId,
+    clock: fn() -> Timestamp,
+    mut batches: mpsc::Receiver<LessonChanges>,
+) {
     let mut tries_left = LAST_TRIES_MAX;
     while let Some(batch) = batches.recv().await {
-        while let Err(error) = store.keep_lesson(lesson, batch.clone(), clock::now()).await {
+        while let Err(error) = store.keep_lesson(lesson, batch.clone(), clock()).await {
             let last = batches.is_closed();
             tracing::warn!(%lesson, %error, last, "a lesson's state could not be written");
             if last {
