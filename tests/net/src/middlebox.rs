@@ -17,6 +17,8 @@ pub(crate) enum Policy {
 
 const HTTPS_PORT: u16 = 443;
 const TCP: u8 = 6;
+/// The flag of a connection's first segment.
+const SYN: u8 = 0x02;
 /// Connections that are remembered; more than a test ever opens.
 const FLOWS_MAX: usize = 65_536;
 
@@ -44,6 +46,7 @@ enum Verdict {
 struct Segment<'a> {
     source: (IpAddr, u16),
     destination: (IpAddr, u16),
+    opens: bool,
     payload: &'a [u8],
 }
 
@@ -66,7 +69,9 @@ impl Middlebox {
         if server.1 != HTTPS_PORT || self.flows.len() >= FLOWS_MAX {
             return false;
         }
-        let verdict = self.flows.entry(Flow { client, server }).or_insert(Verdict::Unknown);
+        // Of a connection that is older than the policy nobody can say how it began.
+        let first = if segment.opens { Verdict::Unknown } else { Verdict::Allowed };
+        let verdict = self.flows.entry(Flow { client, server }).or_insert(first);
         if *verdict == Verdict::Unknown && up && !segment.payload.is_empty() {
             *verdict =
                 if begins_tls(segment.payload) { Verdict::Allowed } else { Verdict::Refused };
@@ -110,6 +115,7 @@ fn segment(packet: &[u8]) -> Option<Segment<'_>> {
     Some(Segment {
         source: (source, port(0)?),
         destination: (destination, port(2)?),
+        opens: rest.get(13)? & SYN != 0,
         payload: rest.get(data..)?,
     })
 }
@@ -118,14 +124,16 @@ fn segment(packet: &[u8]) -> Option<Segment<'_>> {
 mod tests {
     use super::*;
 
+    /// Opens its connection if it is empty.
     fn tcp(up: bool, server_port: u16, payload: &[u8]) -> Vec<u8> {
+        let flags = if payload.is_empty() { SYN } else { 0x10 };
         let mut packet = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, TCP, 0, 0];
         let (client, server) = ([10, 0, 0, 1], [10, 0, 0, 2]);
         let ports = if up { [50_000, server_port] } else { [server_port, 50_000] };
         packet.extend(if up { [client, server] } else { [server, client] }.concat());
         packet.extend(ports.iter().flat_map(|port| port.to_be_bytes()));
         packet.extend([0; 8]);
-        packet.extend([5 << 4, 0x10, 0, 0, 0, 0, 0, 0]);
+        packet.extend([5 << 4, flags, 0, 0, 0, 0, 0, 0]);
         packet.extend(payload);
         packet
     }
@@ -148,9 +156,17 @@ mod tests {
     #[test]
     fn a_connection_that_begins_otherwise_stays_refused() {
         let mut middlebox = Middlebox::new(Policy::TlsOnly443);
+        assert!(middlebox.passes(true, &tcp(true, 443, b"")), "the TCP handshake");
         assert!(!middlebox.passes(true, &tcp(true, 443, b"GET / HTTP/1.1")));
         assert!(!middlebox.passes(true, &tcp(true, 443, &HELLO)));
         assert!(!middlebox.passes(false, &tcp(false, 443, b"")));
+    }
+
+    #[test]
+    fn a_connection_that_was_there_before_goes_on() {
+        let mut middlebox = Middlebox::new(Policy::TlsOnly443);
+        assert!(middlebox.passes(true, &tcp(true, 443, b"in the middle of it")));
+        assert!(!middlebox.passes(true, &tcp(true, 3478, b"in the middle of it")));
     }
 
     #[test]
