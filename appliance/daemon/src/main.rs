@@ -15,6 +15,8 @@ mod relay;
 mod routes;
 mod serve;
 mod split;
+#[cfg(test)]
+mod walk;
 
 use std::process::ExitCode;
 

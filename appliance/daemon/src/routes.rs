@@ -14,7 +14,7 @@ pub(crate) fn print() {
     }
 }
 
-fn all() -> Vec<Declaration> {
+pub(crate) fn all() -> Vec<Declaration> {
     let tables = [
         belfry_admin::routes().table(),
         belfry_web::routes().table(),

@@ -104,7 +104,7 @@ fn taken(address: SocketAddr, error: std::io::Error) -> anyhow::Error {
 }
 
 /// What is known of connections, fed by the lessons' reports.
-fn ops(kept: &Kept, links: mpsc::Receiver<LinkReport>) -> Result<Ops> {
+pub(crate) fn ops(kept: &Kept, links: mpsc::Receiver<LinkReport>) -> Result<Ops> {
     let current = kept.current.subscribe();
     let addresses = names::addresses(&kept.settings)?;
     Ok(Ops::start(belfry_ops::Config {
@@ -139,11 +139,16 @@ fn sessions(
     })
 }
 
-fn signer(kept: &Kept) -> Signer {
+pub(crate) fn signer(kept: &Kept) -> Signer {
     Signer::new(TOKEN_ISSUER, kept.keys.token().current.expose())
 }
 
-fn router(kept: &Kept, sessions: &Sessions, ops: &Ops, certificates: &Arc<Shown>) -> Router {
+pub(crate) fn router(
+    kept: &Kept,
+    sessions: &Sessions,
+    ops: &Ops,
+    certificates: &Arc<Shown>,
+) -> Router {
     let gate = Gate::new(Arc::new(kept.identity.clone()), kept.ledger.clone(), kept.district);
     let live = sessions.clone();
     let shown = Arc::clone(certificates);
