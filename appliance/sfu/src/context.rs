@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) pool: Pool,
     pub(crate) counters: Counters,
     pub(crate) events: VecDeque<Event>,
+    /// A pacer kept a packet since the room last looked.
+    pub(crate) kept: bool,
     /// Scratch.
     pub(crate) writer: Writer,
     pub(crate) numbers: Vec<u16>,

@@ -4,11 +4,12 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use belfry_media_api::TrackSettings;
+use belfry_media_api::{MediaKind, TrackSettings};
 
 use crate::allocate::SETTINGS_DEFAULT;
+use crate::congestion::Class;
 use crate::context::Context;
-use crate::egress::{Departure, Egress};
+use crate::egress::{Departure, Egress, Kept};
 use crate::layer::Layer;
 use crate::rtp::codec::{primary, renumber};
 use crate::rtp::header::Outgoing;
@@ -19,8 +20,19 @@ use crate::rtp::selection::{Caps, Selection, Verdict};
 use crate::rtp::stats::SenderReport;
 use crate::sdp::{CodecKind, Sending};
 
-/// A packet is repeated this often at most.
-const REPEATS_MAX: u8 = 6;
+/// A packet is repeated this often at most; repeats get lost, too.
+const REPEATS_MAX: u8 = 10;
+/// Of the round trip, that lies between two repeats at least: a receiver that asks at the pace of
+/// its own measurement may be a little early.
+const REPEAT_PACE: f64 = 0.7;
+/// Sent packets of a voice that can be repeated: more than a second.
+const VOICE_PACKETS: usize = 64;
+/// A probe goes round among so many of the last packets.
+const PADDING_PACKETS: u64 = 24;
+/// Padding where there is no packet to repeat.
+const PADDING_BYTES: u8 = 224;
+/// What was taken is given back after this long at the earliest: every change costs a keyframe.
+const RISE_AFTER: Duration = Duration::from_secs(2);
 /// Until the first measurement.
 const RTT_INITIAL: Duration = Duration::from_millis(60);
 const RTT_MIN: Duration = Duration::from_millis(10);
@@ -41,12 +53,26 @@ struct Sent {
     source: u64,
     repeats: u8,
     repeated: Option<Instant>,
+    /// The transport-wide number that it left under, and whether it named its MID.
+    transport: u16,
+    named: bool,
+}
+
+/// In which shape a packet leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// Under its own number, with the MID or without.
+    Itself { named: bool },
+    /// In the envelope of RFC 4588.
+    Repeat,
 }
 
 #[derive(Debug)]
 pub(crate) struct Down {
     /// The subscriber's key in the room.
     pub(crate) participant: usize,
+    /// The track's key in the room.
+    track: usize,
     pub(crate) ssrc: u32,
     pub(crate) rtx_ssrc: Option<u32>,
     pub(crate) settings: TrackSettings,
@@ -55,6 +81,8 @@ pub(crate) struct Down {
     /// What the subscriber accepted; nothing is sent before.
     sending: Option<Sending>,
     target: Option<usize>,
+    /// When an allocation took something from it.
+    lowered_at: Option<Instant>,
     current: Option<usize>,
     clock_hz: u32,
     /// Of the current layer's frames.
@@ -63,6 +91,9 @@ pub(crate) struct Down {
     /// By outgoing number, modulo its length; empty without retransmission.
     sent: Vec<Option<Sent>>,
     rtx_number: u16,
+    /// Outgoing number of the newest packet, and how many probes went back from it.
+    newest: u64,
+    padded: u64,
     /// The subscriber has reported on this SSRC, so it needs no MID any more (RFC 9143, 7.2).
     confirmed: bool,
     packets: u32,
@@ -72,21 +103,31 @@ pub(crate) struct Down {
 }
 
 impl Down {
-    pub(crate) fn new(participant: usize, ssrc: u32, rtx_ssrc: Option<u32>, clock_hz: u32) -> Self {
+    pub(crate) fn new(
+        participant: usize,
+        track: usize,
+        ssrc: u32,
+        rtx_ssrc: Option<u32>,
+        clock_hz: u32,
+    ) -> Self {
         Self {
             participant,
+            track,
             ssrc,
             rtx_ssrc,
             settings: SETTINGS_DEFAULT,
             paused: false,
             sending: None,
             target: None,
+            lowered_at: None,
             current: None,
             clock_hz,
             selection: Selection::begin(Caps::ALL),
             munger: Munger::new(clock_hz, rand::random::<u16>() & SEQUENCE_START_MASK),
             sent: Vec::new(),
             rtx_number: rand::random(),
+            newest: 0,
+            padded: 0,
             confirmed: false,
             packets: 0,
             bytes: 0,
@@ -96,12 +137,21 @@ impl Down {
 
     /// The subscriber answered: sending may begin.
     pub(crate) fn accept(&mut self, sending: Sending) {
-        let repeats =
-            self.rtx_ssrc.is_some() && sending.codecs.iter().any(|codec| codec.rtx_pt.is_some());
-        if repeats && self.sent.is_empty() {
-            self.sent.resize(RING_PACKETS_MAX, None);
+        let packets = if self.class() == Class::Voice { VOICE_PACKETS } else { RING_PACKETS_MAX };
+        if self.sending.as_ref() != Some(&sending) {
+            // What left under other terms cannot be made again exactly as it was.
+            self.sent.clear();
         }
+        self.sent.resize(packets, None);
         self.sending = Some(sending);
+    }
+
+    fn class(&self) -> Class {
+        if self.kind() == MediaKind::Audio { Class::Voice } else { Class::Media }
+    }
+
+    fn kind(&self) -> MediaKind {
+        if self.rtx_ssrc.is_some() { MediaKind::Video } else { MediaKind::Audio }
     }
 
     pub(crate) fn is_accepted(&self) -> bool {
@@ -114,6 +164,24 @@ impl Down {
         if target.is_none() {
             self.current = None;
         }
+    }
+
+    /// The layer that is to be sent.
+    pub(crate) fn target(&self) -> Option<usize> {
+        self.target
+    }
+
+    /// Takes over what an allocation grants.
+    pub(crate) fn grant(&mut self, granted: Option<usize>, now: Instant) {
+        if granted < self.target {
+            self.lowered_at = Some(now);
+        }
+        self.set_target(granted);
+    }
+
+    /// Nothing was taken from it lately.
+    pub(crate) fn may_rise(&self, now: Instant) -> bool {
+        self.lowered_at.is_none_or(|at| now.duration_since(at) >= RISE_AFTER)
     }
 
     /// What is sent now ends here: the next packet has to begin a keyframe.
@@ -218,19 +286,71 @@ impl Down {
         // The picture ends with the highest spatial layer that is sent of it.
         let top = layers.get(layer).map_or(0, Layer::spatial_top);
         let marker = marker || (caps.spatial < top && caps.end(&peek, target));
-        let sent = Sent { numbers, marker, layer, source: sequence, repeats: 0, repeated: None };
-        let mut descriptor = [0; ELEMENT_BYTES_MAX];
-        let packet = renumbered(packet, numbers.frame, &mut descriptor);
-        let Some(departure) = self.departure(&packet, &sent, false) else { return };
-        let len = departure.payload.len() as u32;
-        if !egress.send(&departure, context) {
-            return;
-        }
-        self.packets = self.packets.wrapping_add(1);
-        self.bytes = self.bytes.wrapping_add(len);
-        if let Some(slot) = slot(&mut self.sent, numbers.sequence as u16) {
+        let sent = Sent {
+            numbers,
+            marker,
+            layer,
+            source: sequence,
+            repeats: 0,
+            repeated: None,
+            transport: 0,
+            named: !self.confirmed,
+        };
+        self.newest = self.newest.max(numbers.sequence);
+        let kept = Kept { track: self.track, sequence: numbers.sequence, repeated: false };
+        if egress.admits(self.class(), kept, context) {
+            self.transmit(sent, packet, egress, context);
+        } else if let Some(slot) = slot(&mut self.sent, numbers.sequence as u16) {
             *slot = Some(sent);
         }
+    }
+
+    /// Sends a packet under its own number, and remembers it.
+    fn transmit(
+        &mut self,
+        mut sent: Sent,
+        packet: &Packet<'_>,
+        egress: &mut Egress,
+        context: &mut Context<'_>,
+    ) {
+        let mut descriptor = [0; ELEMENT_BYTES_MAX];
+        let packet = renumbered(packet, sent.numbers.frame, &mut descriptor);
+        let shape = Shape::Itself { named: sent.named };
+        let Some(departure) = self.departure(&packet, &sent, shape) else { return };
+        let len = departure.payload.len() as u32;
+        let Some(transport) = egress.send(&departure, context) else { return };
+        sent.transport = transport;
+        self.packets = self.packets.wrapping_add(1);
+        self.bytes = self.bytes.wrapping_add(len);
+        if let Some(slot) = slot(&mut self.sent, sent.numbers.sequence as u16) {
+            *slot = Some(sent);
+        }
+    }
+
+    /// Sends what the pacer kept.
+    pub(crate) fn depart(
+        &mut self,
+        kept: &Kept,
+        layers: &[Layer],
+        egress: &mut Egress,
+        context: &mut Context<'_>,
+    ) {
+        let sent = slot(&mut self.sent, kept.sequence as u16).and_then(|slot| *slot);
+        let Some(sent) = sent.filter(|sent| sent.numbers.sequence == kept.sequence) else { return };
+        if kept.repeated {
+            self.again(&sent, layers, egress, context);
+        } else if let Some(packet) = stored(&sent, layers) {
+            self.transmit(sent, &packet, egress, context);
+        }
+    }
+
+    /// What waited in the pacer from this number on comes too late: the next packet that leaves has
+    /// to begin a keyframe.
+    pub(crate) fn overtaken(&mut self, sequence: u64) {
+        self.interrupt();
+        let late =
+            |slot: &&mut Option<Sent>| slot.is_some_and(|sent| sent.numbers.sequence >= sequence);
+        self.sent.iter_mut().filter(late).for_each(|slot| *slot = None);
     }
 
     /// Sends a packet without media for a number that was kept for what then was none of the
@@ -263,9 +383,10 @@ impl Down {
             orientation: None,
             original: None,
             payload: &[],
+            padding: 0,
             numbering: None,
         };
-        if egress.send(&departure, context) {
+        if egress.send(&departure, context).is_some() {
             self.packets = self.packets.wrapping_add(1);
         }
     }
@@ -275,7 +396,7 @@ impl Down {
         &'a self,
         packet: &Packet<'a>,
         sent: &Sent,
-        repeated: bool,
+        shape: Shape,
     ) -> Option<Departure<'a>> {
         let numbers = &sent.numbers;
         let sending = self.sending.as_ref()?;
@@ -286,10 +407,9 @@ impl Down {
             }
             None => return None,
         };
-        let (payload_type, ssrc, sequence) = if repeated {
-            (codec.rtx_pt?, self.rtx_ssrc?, self.rtx_number)
-        } else {
-            (codec.pt, self.ssrc, numbers.sequence as u16)
+        let (payload_type, ssrc, sequence, named) = match shape {
+            Shape::Repeat => (codec.rtx_pt?, self.rtx_ssrc?, self.rtx_number, !self.confirmed),
+            Shape::Itself { named } => (codec.pt, self.ssrc, numbers.sequence as u16, named),
         };
         Some(Departure {
             header: Outgoing {
@@ -300,12 +420,13 @@ impl Down {
                 ssrc,
             },
             extensions: &sending.extensions,
-            mid: if self.confirmed { "" } else { &sending.mid },
+            mid: if named { &sending.mid } else { "" },
             descriptor: packet.descriptor,
             level: packet.info.level,
             orientation: packet.info.orientation,
-            original: repeated.then_some(numbers.sequence as u16),
+            original: (shape == Shape::Repeat).then_some(numbers.sequence as u16),
             payload,
+            padding: 0,
             numbering: packet
                 .info
                 .peek
@@ -323,7 +444,8 @@ impl Down {
         context: &mut Context<'_>,
     ) {
         let now = context.now;
-        let rtt = egress.estimate.rtt().unwrap_or(RTT_INITIAL).max(RTT_MIN);
+        let rtt = egress.congestion.rtt().unwrap_or(RTT_INITIAL).mul_f64(REPEAT_PACE).max(RTT_MIN);
+        let class = if self.class() == Class::Voice { Class::Voice } else { Class::Repeat };
         for number in missing {
             let Some(sent) = slot(&mut self.sent, *number).and_then(|slot| slot.as_mut()) else {
                 continue;
@@ -335,16 +457,87 @@ impl Down {
             sent.repeats += 1;
             sent.repeated = Some(now);
             let sent = *sent;
-            let stored = layers.get(sent.layer).and_then(|layer| layer.ring.get(sent.source));
-            let mut descriptor = [0; ELEMENT_BYTES_MAX];
-            let stored =
-                stored.map(|packet| renumbered(&packet, sent.numbers.frame, &mut descriptor));
-            let departure = stored.and_then(|packet| self.departure(&packet, &sent, true));
-            if departure.is_some_and(|departure| egress.send(&departure, context)) {
-                self.rtx_number = self.rtx_number.wrapping_add(1);
-                context.shared.counters.retransmitted += 1;
+            let sequence = sent.numbers.sequence;
+            let kept = Kept { track: self.track, sequence, repeated: true };
+            if egress.admits(class, kept, context) {
+                self.again(&sent, layers, egress, context);
             }
         }
+    }
+
+    /// Sends a packet once more: video in an envelope, voices exactly as they were.
+    fn again(
+        &mut self,
+        sent: &Sent,
+        layers: &[Layer],
+        egress: &mut Egress,
+        context: &mut Context<'_>,
+    ) -> bool {
+        let Some(packet) = stored(sent, layers) else { return false };
+        let mut descriptor = [0; ELEMENT_BYTES_MAX];
+        let packet = renumbered(&packet, sent.numbers.frame, &mut descriptor);
+        let done = if self.kind() == MediaKind::Video {
+            let departure = self.departure(&packet, sent, Shape::Repeat);
+            let done =
+                departure.is_some_and(|departure| egress.send(&departure, context).is_some());
+            self.rtx_number = self.rtx_number.wrapping_add(u16::from(done));
+            done
+        } else {
+            let departure = self.departure(&packet, sent, Shape::Itself { named: sent.named });
+            departure
+                .is_some_and(|departure| egress.send_again(&departure, sent.transport, context))
+        };
+        context.shared.counters.retransmitted += u64::from(done);
+        done
+    }
+
+    /// Sends a packet for a probe: one of the last once more, else nothing but padding. `false`:
+    /// this subscription cannot.
+    pub(crate) fn pad(
+        &mut self,
+        layers: &[Layer],
+        egress: &mut Egress,
+        context: &mut Context<'_>,
+    ) -> bool {
+        if self.current.is_some() {
+            self.padded = (self.padded + 1) % PADDING_PACKETS;
+            let number = self.newest.saturating_sub(self.padded);
+            let sent = slot(&mut self.sent, number as u16).and_then(|slot| *slot);
+            if let Some(sent) = sent.filter(|sent| sent.numbers.sequence == number)
+                && self.again(&sent, layers, egress, context)
+            {
+                return true;
+            }
+        }
+        self.pad_empty(egress, context)
+    }
+
+    fn pad_empty(&mut self, egress: &mut Egress, context: &mut Context<'_>) -> bool {
+        let Some((sending, ssrc)) = self.sending.as_ref().zip(self.rtx_ssrc) else { return false };
+        let Some(payload_type) = sending.codecs.iter().find_map(|codec| codec.rtx_pt) else {
+            return false;
+        };
+        let departure = Departure {
+            header: Outgoing {
+                marker: false,
+                payload_type,
+                sequence: self.rtx_number,
+                timestamp: 0,
+                ssrc,
+            },
+            extensions: &sending.extensions,
+            mid: if self.confirmed { "" } else { &sending.mid },
+            descriptor: &[],
+            level: None,
+            orientation: None,
+            original: None,
+            payload: &[],
+            padding: PADDING_BYTES,
+            numbering: None,
+        };
+        let sent = egress.send(&departure, context).is_some();
+        self.rtx_number = self.rtx_number.wrapping_add(u16::from(sent));
+        sent
     }
 
     /// What has to be added to the timestamps of `layer` to stay on the time line of what is sent
@@ -400,6 +593,11 @@ fn renumbered<'a>(packet: &Packet<'a>, frame: u16, place: &'a mut [u8]) -> Packe
     place.copy_from_slice(descriptor);
     renumber(place, frame);
     Packet { descriptor: place, ..*packet }
+}
+
+/// What a sent packet was made of, if it is there still.
+fn stored<'a>(sent: &Sent, layers: &'a [Layer]) -> Option<Packet<'a>> {
+    layers.get(sent.layer)?.ring.get(sent.source)
 }
 
 fn slot(sent: &mut [Option<Sent>], number: u16) -> Option<&mut Option<Sent>> {

@@ -5,14 +5,15 @@
 //! **Invariant:** no names of people, no policy: who may do what is decided before a command comes.
 
 mod allocate;
+mod congestion;
 mod connection;
 mod context;
 mod crypto;
 mod down;
 mod dtls;
 mod egress;
-mod estimate;
 pub mod ice;
+mod ladder;
 mod layer;
 pub mod outbox;
 mod participant;

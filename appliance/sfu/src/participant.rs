@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use belfry_media_api::{ConnectionQuality, Event, PeerRole};
+use belfry_media_api::{Carried, ConnectionQuality, Event, PeerRole};
 use belfry_model::outside::Refusal;
 use belfry_model::{Outside, ParticipantSid};
 
@@ -11,6 +11,7 @@ use crate::connection::{Connection, Setup};
 use crate::context::Context;
 use crate::down::Down;
 use crate::egress::Egress;
+use crate::ladder::Ladder;
 use crate::publisher::Publisher;
 use crate::sdp::{self, Answered, DESCRIPTION, SdpError};
 
@@ -27,6 +28,11 @@ pub(crate) struct Participant {
     /// The track that goes out on an SSRC.
     pub(crate) by_ssrc: HashMap<u32, usize>,
     pub(crate) quality: Option<ConnectionQuality>,
+    /// How much of what it wants it gets.
+    pub(crate) carried: Carried,
+    pub(crate) ladder: Ladder,
+    /// It is shown large to all.
+    pub(crate) spotlit: bool,
     /// The next sender and receiver reports.
     pub(crate) reports_at: Instant,
 }

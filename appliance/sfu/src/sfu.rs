@@ -68,6 +68,7 @@ impl Sfu {
                 pool: Pool::default(),
                 counters: Counters::default(),
                 events: VecDeque::new(),
+                kept: false,
                 writer: Writer::default(),
                 numbers: Vec::new(),
             },
@@ -242,6 +243,13 @@ impl Sfu {
                     });
                 }
             }
+            Command::Spotlight { room, participants } => {
+                if let Some(&room) = self.by_room.get(&room) {
+                    self.work(room, now, outbox, |room, context| {
+                        room.spotlight(participants, context);
+                    });
+                }
+            }
             other => self.command_of_participant(other, now, outbox),
         }
     }
@@ -350,12 +358,8 @@ mod tests {
     fn a_room_that_fails_takes_no_other_with_it() {
         let (now, mut outbox) = (Instant::now(), Outbox::default());
         let certificate = Arc::new(Certificate::generate().expect("aws-lc makes P-256 keys"));
-        let config = SfuConfig {
-            shard: 0,
-            candidates: Vec::new(),
-            tcp_candidates: Vec::new(),
-            certificate,
-        };
+        let config =
+            SfuConfig { shard: 0, candidates: Vec::new(), tcp_candidates: Vec::new(), certificate };
         let mut sfu = Sfu::new(config, now);
         for (room, participant) in [("RM_1", "PA_1"), ("RM_2", "PA_2")] {
             let (room, participant) = (room.into(), participant.into());

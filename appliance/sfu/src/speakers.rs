@@ -77,6 +77,11 @@ impl Speakers {
         self.told.contains_key(&participant)
     }
 
+    /// 0 (silent) to 1, as it was last told.
+    pub(crate) fn level(&self, participant: usize) -> f32 {
+        self.told.get(&participant).map_or(0.0, |level| level.abs())
+    }
+
     /// The participant is gone or muted; whether this ends its speaking.
     pub(crate) fn remove(&mut self, participant: usize) -> bool {
         self.told.remove(&participant).is_some()

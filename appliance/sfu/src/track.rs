@@ -192,11 +192,12 @@ impl Track {
         }
     }
 
-    pub(crate) fn rank(&self, speaks: bool) -> Rank {
+    /// `spotlit`: its owner is shown large to all.
+    pub(crate) fn rank(&self, spotlit: bool) -> Rank {
         match self.publication.source {
             belfry_media_api::Source::ScreenShare => Rank::Screen,
             _ if self.publication.lead => Rank::Lead,
-            _ if speaks => Rank::Speaker,
+            _ if spotlit => Rank::Spotlight,
             _ => Rank::Visible,
         }
     }

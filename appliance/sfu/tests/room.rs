@@ -5,7 +5,7 @@ mod world;
 
 use std::time::Duration;
 
-use belfry_media_api::{Command, Event, PeerRole, Quality};
+use belfry_media_api::{Carried, Command, Event, PeerRole, Quality};
 use world::{Got, World, sid};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -98,6 +98,10 @@ fn a_narrow_path_gets_what_it_carries_and_nobody_else_suffers() {
     assert_ne!(last_layer(&world, 1), Some(2));
     assert_eq!(last_layer(&world, 2), Some(2));
     assert_continuous(&world.clients[2].got, 0);
+    let told = world.downlinks(1);
+    assert!(told.iter().any(|downlink| downlink.carried == Carried::Softer), "{told:?}");
+    assert!(told.last().is_some_and(|downlink| downlink.estimate_bps < 800_000), "{told:?}");
+    assert!(world.downlinks(2).iter().all(|downlink| downlink.carried == Carried::All));
     world.narrow = None;
     world.run(30 * SECOND);
     assert_eq!(last_layer(&world, 1), Some(2));
@@ -276,7 +280,7 @@ fn a_publisher_that_leaves_is_gone_from_all_offers() {
 fn quality_falls_with_loss_and_is_told_once() {
     let (mut world, _) = class();
     world.run(6 * SECOND);
-    world.loss = (0, 8);
+    world.loss = (0, 12);
     world.run(11 * SECOND);
     let told: Vec<_> = world
         .events

@@ -1,17 +1,18 @@
 //! What the control plane asks of a room.
 
 use belfry_media_api::{
-    DataKind, Event, MediaKind, PeerRole, Publication, SubscriptionError, TrackSettings,
+    Carried, DataKind, Event, MediaKind, PeerRole, Publication, SubscriptionError, TrackSettings,
 };
 use belfry_model::limits::{PARTICIPANT_TRACKS_MAX, ROOM_PARTICIPANTS_MAX, TRACK_LAYERS_MAX};
 use belfry_model::{ParticipantSid, TrackSid};
 use bytes::Bytes;
 
 use super::Room;
+use crate::congestion::{Congestion, Tuning};
 use crate::context::{Context, Owner};
 use crate::down::Down;
 use crate::egress::Egress;
-use crate::estimate::Estimate;
+use crate::ladder::Ladder;
 use crate::participant::Participant;
 use crate::publisher::Publisher;
 use crate::sdp::{self, Outgoing, SdpError};
@@ -28,15 +29,20 @@ impl Room {
         let owner = Owner { room: self.key, participant: entry.key(), role: PeerRole::Subscriber };
         let (key, connection) = context.connect(owner);
         self.by_participant.insert(sid.clone(), entry.key());
+        let congestion = Congestion::new(context.now, Tuning::default());
+        let spotlit = self.spotlight.contains(&sid);
         let participant = entry.insert(Participant {
             sid,
             publisher: None,
             key,
-            egress: Egress { connection, estimate: Estimate::default() },
+            egress: Egress { connection, congestion },
             offers: sdp::Subscriber::new(rand::random::<u64>() >> 2),
             subscriptions: Vec::new(),
             by_ssrc: std::collections::HashMap::new(),
             quality: None,
+            carried: Carried::All,
+            ladder: Ladder::default(),
+            spotlit,
             reports_at: context.now,
         });
         participant.offer_if_wanted(context);
@@ -196,7 +202,7 @@ impl Room {
             ssrc,
             rtx_ssrc,
         };
-        let mut down = Down::new(key, ssrc, rtx_ssrc, track.clock_hz());
+        let mut down = Down::new(key, track_key, ssrc, rtx_ssrc, track.clock_hz());
         if subscriber.offers.add(outgoing).is_err() {
             subscriber.forget(track_key, &down);
             context.shared.counters.refused += 1;
@@ -239,6 +245,15 @@ impl Room {
             return true;
         }
         false
+    }
+
+    /// Who is shown large to all from now on.
+    pub(crate) fn spotlight(&mut self, sids: Vec<ParticipantSid>, context: &mut Context<'_>) {
+        for (_, participant) in &mut self.participants {
+            participant.spotlit = sids.contains(&participant.sid);
+        }
+        self.spotlight = sids;
+        self.allocate_at = context.now;
     }
 
     pub(crate) fn settings(
@@ -289,7 +304,11 @@ impl Room {
             };
             let track = self.by_track.get(&track_sid).and_then(|key| self.tracks.get_mut(*key));
             if let Some(down) = track.and_then(|track| track.down(key)) {
+                let feedback = sending.extensions.id(sdp::Extension::TransportCc).is_some();
                 down.accept(sending);
+                if let Some(subscriber) = self.participants.get_mut(key) {
+                    subscriber.egress.congestion.expect_feedback(feedback);
+                }
             }
         }
         if let Some(subscriber) = self.participants.get_mut(key) {

@@ -3,7 +3,9 @@
 //! **Invariant:** nothing that one room does reaches into another; a room that fails is dropped
 //! whole.
 
+mod allocation;
 mod command;
+mod pace;
 mod tick;
 
 use std::collections::HashMap;
@@ -13,6 +15,7 @@ use belfry_media_api::{ConnectionState, Event, PeerRole};
 use belfry_model::{Outside, ParticipantSid, Pii, RoomSid, TrackSid};
 use slab::Slab;
 
+use crate::allocate::{Voice, Want};
 use crate::connection::{Happened, Received};
 use crate::context::Context;
 use crate::outbox::Destination;
@@ -33,8 +36,15 @@ pub(crate) struct Room {
     by_participant: HashMap<ParticipantSid, usize>,
     by_track: HashMap<TrackSid, usize>,
     speakers: Speakers,
+    /// Scratch of the allocation.
+    wants: Vec<Want>,
+    voices: Vec<Voice>,
+    /// Who is shown large to all, here or not.
+    spotlight: Vec<ParticipantSid>,
     /// When to ask publishers, send feedback and wake connections.
     urgent_at: Instant,
+    /// When to send what pacers kept, and probes.
+    pace_at: Instant,
     /// When to allocate, and to look after what is not urgent.
     allocate_at: Instant,
     speakers_at: Instant,
@@ -51,7 +61,11 @@ impl Room {
             by_participant: HashMap::new(),
             by_track: HashMap::new(),
             speakers: Speakers::default(),
+            wants: Vec::new(),
+            voices: Vec::new(),
+            spotlight: Vec::new(),
             urgent_at: now,
+            pace_at: now,
             allocate_at: now,
             speakers_at: now + crate::speakers::INTERVAL,
             quality_at: now + crate::quality::INTERVAL,
@@ -117,6 +131,7 @@ impl Room {
             self.allocate_at = context.now;
         }
         self.hurry(participant, track_key, context.now);
+        self.pace_soon(context);
     }
 
     /// Wakes up in time for what a packet made due.
@@ -171,8 +186,17 @@ impl Room {
     ) {
         let Some(subscriber) = self.participants.get_mut(participant) else { return };
         let ssrc = match message {
-            Message::TransportCc { base, received } => {
-                subscriber.egress.estimate.feedback(*base, received, context.now);
+            Message::TransportCc { base, reference, arrivals } => {
+                let congestion = &mut subscriber.egress.congestion;
+                congestion.feedback(*base, *reference, arrivals, context.now);
+                let moved = congestion.take_moved();
+                if let Some(at) = congestion.deadline() {
+                    self.pace_at = self.pace_at.min(at);
+                }
+                if moved {
+                    self.allocate_for(participant, context);
+                    self.want_keyframes(context.now);
+                }
                 return;
             }
             Message::SenderReport { .. } => return,
@@ -189,14 +213,15 @@ impl Room {
         match message {
             Message::Report { fraction_lost, last_sr, delay, .. } => {
                 let loss = f64::from(*fraction_lost) / 256.0;
-                subscriber.egress.estimate.reported(loss, context.now);
+                subscriber.egress.congestion.reported(loss, context.now);
                 let rtt = down.reported(*last_sr, *delay, context.now);
                 if let Some(rtt) = rtt {
-                    subscriber.egress.estimate.rtt_sample(rtt);
+                    subscriber.egress.congestion.rtt_sample(rtt);
                 }
             }
             Message::Nack { sequences, .. } => {
                 down.repeat(sequences, &track.layers, &mut subscriber.egress, context);
+                self.pace_soon(context);
             }
             _ => {
                 let current = down.current().and_then(|layer| track.layers.get_mut(layer));
@@ -252,6 +277,8 @@ impl Room {
         if self.participants.is_empty() {
             return None;
         }
-        [self.urgent_at, self.allocate_at, self.speakers_at, self.quality_at].into_iter().min()
+        [self.urgent_at, self.pace_at, self.allocate_at, self.speakers_at, self.quality_at]
+            .into_iter()
+            .min()
     }
 }

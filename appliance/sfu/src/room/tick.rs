@@ -1,11 +1,10 @@
 //! What a room does in its own time.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use belfry_media_api::{Event, MediaKind, PeerRole, Speaker};
 
 use super::Room;
-use crate::allocate::{Want, allocate};
 use crate::connection::State;
 use crate::context::Context;
 use crate::quality::{self, Measured, judge};
@@ -19,16 +18,13 @@ const ALLOCATE: Duration = Duration::from_millis(250);
 const REPORTS: Duration = Duration::from_secs(1);
 /// Without anything urgent, connections are looked after this often.
 const IDLE: Duration = Duration::from_secs(1);
-/// The part of a path that media may take; the rest is for repeats, audio and bursts.
-const BUDGET_PERCENT: u64 = 90;
-/// What an audio track takes of the budget.
-const AUDIO_BPS: u64 = 40_000;
 
 impl Room {
     pub(crate) fn timeout(&mut self, context: &mut Context<'_>) {
         if self.allocate_at <= context.now {
             self.allocate_at = context.now + ALLOCATE;
             self.allocate(context);
+            self.tell_downlinks(context);
             self.tell_wanted(context);
             self.reports(context);
         }
@@ -39,6 +35,9 @@ impl Room {
         if self.quality_at <= context.now {
             self.quality_at = context.now + quality::INTERVAL;
             self.tell_quality(context);
+        }
+        if self.pace_at <= context.now {
+            self.pace(context);
         }
         if self.urgent_at <= context.now {
             self.urgent(context);
@@ -141,45 +140,6 @@ impl Room {
         }
     }
 
-    /// Decides for every subscriber which layer of each track it gets.
-    fn allocate(&mut self, context: &mut Context<'_>) {
-        let now = context.now;
-        let mut wants: Vec<Want> = Vec::new();
-        for (key, participant) in &mut self.participants {
-            let audio = participant.subscriptions.iter().filter(|track| {
-                self.tracks.get(**track).is_some_and(|track| track.kind == MediaKind::Audio)
-            });
-            let reserved = AUDIO_BPS * audio.count().min(6) as u64;
-            wants.clear();
-            for track_key in &participant.subscriptions {
-                let Some(track) = self.tracks.get_mut(*track_key) else { continue };
-                let speaks = self.speakers.is_active(track.owner);
-                wants.extend(want(track, *track_key, key, speaks, now));
-            }
-            let budget = participant.egress.estimate.cap_bps() * BUDGET_PERCENT / 100;
-            allocate(&mut wants, budget.saturating_sub(reserved));
-            for want in &wants {
-                let Some(track) = self.tracks.get_mut(want.track) else { continue };
-                let Some(down) = track.down(key) else { continue };
-                down.set_target(want.granted);
-                let paused = want.granted.is_none() && want.is_live();
-                if std::mem::replace(&mut down.paused, paused) != paused {
-                    context.shared.events.push_back(Event::Paused {
-                        participant: participant.sid.clone(),
-                        track: track.publication.track.clone(),
-                        paused,
-                    });
-                }
-            }
-        }
-        for (_, track) in &mut self.tracks {
-            track.want_awaited();
-            if let Some(at) = track.deadline(now) {
-                self.urgent_at = self.urgent_at.min(at);
-            }
-        }
-    }
-
     fn tell_wanted(&mut self, context: &mut Context<'_>) {
         for (_, track) in &mut self.tracks {
             if let Some(qualities) = track.wanted(context.now) {
@@ -209,7 +169,7 @@ impl Room {
             if participant.egress.connection.state() != State::Connected {
                 continue;
             }
-            let estimate = &participant.egress.estimate;
+            let estimate = &participant.egress.congestion;
             let mut measured = Measured {
                 loss: estimate.loss(),
                 jitter: Duration::ZERO,
@@ -243,34 +203,4 @@ impl Room {
             }
         }
     }
-}
-
-/// What a subscriber wants of a track; nothing of one that is muted, hidden or not accepted yet.
-fn want(
-    track: &mut Track,
-    key: usize,
-    subscriber: usize,
-    speaks: bool,
-    now: Instant,
-) -> Option<Want> {
-    if track.kind == MediaKind::Audio {
-        return None;
-    }
-    let muted = track.publication.muted;
-    let at = track.downs.binary_search_by_key(&subscriber, |down| down.participant).ok()?;
-    let layer_max = track.downs.get(at).and_then(|down| track.layer_max(down));
-    let down = track.downs.get_mut(at)?;
-    let Some(layer_max) = layer_max.filter(|_| !muted && down.is_accepted()) else {
-        down.set_target(None);
-        return None;
-    };
-    let settings = down.settings;
-    Some(Want {
-        track: key,
-        rank: track.rank(speaks),
-        area: u64::from(settings.width) * u64::from(settings.height),
-        layer_max,
-        rates: track.rates(now),
-        granted: None,
-    })
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 const REORDER: Duration = Duration::from_millis(12);
 /// Packets after a hole that prove it before `REORDER` is over.
 const REORDER_PACKETS: u64 = 3;
-/// A packet is asked for this often at most.
-const TRIES_MAX: u8 = 8;
+/// A packet is asked for this often at most: at 30 % loss both ways, half of the tries fail.
+const TRIES_MAX: u8 = 12;
 /// Holes that are followed at the same time; beyond it a keyframe is cheaper.
 const MISSING_MAX: usize = 256;
 /// A packet that is missing for longer is of no use any more.

@@ -52,10 +52,12 @@ pub(crate) enum Message {
         ssrc: u32,
         sequences: Vec<u16>,
     },
-    /// The fate of packets from `base` on: whether each was received.
+    /// The fate of packets from `base` on: when each was received, in microseconds after
+    /// `reference`, which counts 64 ms; `None`: it was not.
     TransportCc {
         base: u16,
-        received: Vec<bool>,
+        reference: u32,
+        arrivals: Vec<Option<i32>>,
     },
 }
 
@@ -98,21 +100,35 @@ fn reception(report: &ReceptionReport) -> Message {
 
 fn transport_cc(feedback: &TransportLayerCc) -> Message {
     let count = usize::from(feedback.packet_status_count).min(FEEDBACK_PACKETS_MAX);
-    let mut received = Vec::new();
+    let mut arrivals = Vec::with_capacity(count);
+    let mut deltas = feedback.recv_deltas.iter();
+    let mut at = 0i32;
+    let mut arrival = |symbol: &SymbolTypeTcc| {
+        match symbol {
+            SymbolTypeTcc::PacketNotReceived => return None,
+            // Received, but not told when: with the one before.
+            SymbolTypeTcc::PacketReceivedWithoutDelta => {}
+            _ => at = at.saturating_add(deltas.next()?.delta as i32),
+        }
+        Some(at)
+    };
     for chunk in &feedback.packet_chunks {
-        let left = count - received.len();
+        let left = count - arrivals.len();
         match chunk {
             PacketStatusChunk::RunLengthChunk(run) => {
-                let here = run.packet_status_symbol != SymbolTypeTcc::PacketNotReceived;
-                received.extend(std::iter::repeat_n(here, usize::from(run.run_length).min(left)));
+                let symbols = std::iter::repeat_n(&run.packet_status_symbol, run.run_length.into());
+                arrivals.extend(symbols.take(left).map(&mut arrival));
             }
             PacketStatusChunk::StatusVectorChunk(vector) => {
-                let here = |symbol: &SymbolTypeTcc| *symbol != SymbolTypeTcc::PacketNotReceived;
-                received.extend(vector.symbol_list.iter().map(here).take(left));
+                arrivals.extend(vector.symbol_list.iter().take(left).map(&mut arrival));
             }
         }
     }
-    Message::TransportCc { base: feedback.base_sequence_number, received }
+    Message::TransportCc {
+        base: feedback.base_sequence_number,
+        reference: feedback.reference_time,
+        arrivals,
+    }
 }
 
 /// Writes compound packets, one after the other, into one buffer.

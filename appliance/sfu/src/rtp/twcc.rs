@@ -144,7 +144,8 @@ mod tests {
     use super::{INTERVAL, Recorder};
     use crate::rtp::rtcp::{Message, RTCP, Writer};
 
-    fn feedback(recorder: &mut Recorder, now: Instant) -> Option<(u16, Vec<bool>)> {
+    /// The first number, and when each arrived by the reader's reckoning, in microseconds.
+    fn arrivals(recorder: &mut Recorder, now: Instant) -> Option<(u16, Vec<Option<i64>>)> {
         let mut writer = Writer::default();
         recorder.write_due(now, 1, 2, &mut writer);
         if writer.bytes().is_empty() {
@@ -152,9 +153,18 @@ mod tests {
         }
         let messages = RTCP.parse(Outside::new(writer.bytes())).expect("own feedback parses");
         match messages.as_slice() {
-            [Message::TransportCc { base, received }] => Some((*base, received.clone())),
+            [Message::TransportCc { base, reference, arrivals }] => {
+                let from = i64::from(*reference) * 64_000;
+                let at = |at: &Option<i32>| at.map(|at| from + i64::from(at));
+                Some((*base, arrivals.iter().map(at).collect()))
+            }
             other => panic!("{other:?}"),
         }
+    }
+
+    fn feedback(recorder: &mut Recorder, now: Instant) -> Option<(u16, Vec<bool>)> {
+        let (base, arrivals) = arrivals(recorder, now)?;
+        Some((base, arrivals.iter().map(Option::is_some).collect()))
     }
 
     #[test]
@@ -185,17 +195,18 @@ mod tests {
             for (number, at) in in_time {
                 recorder.arrived(number.wrapping_add(offset), now + Duration::from_micros(at));
             }
-            let (base, received) = feedback(&mut recorder, now + Duration::from_secs(1)).expect("due");
-            let told: BTreeMap<u16, bool> = received
+            let (base, told) = super::tests::arrivals(&mut recorder, now + Duration::from_secs(1)).expect("due");
+            let told: BTreeMap<u16, Option<i64>> = told
                 .iter()
                 .enumerate()
-                .map(|(index, here)| (base.wrapping_add(index as u16).wrapping_sub(offset), *here))
+                .map(|(index, at)| (base.wrapping_add(index as u16).wrapping_sub(offset), *at))
                 .collect();
-            for (number, here) in &told {
-                prop_assert_eq!(*here, arrivals.contains_key(number));
+            for (number, at) in &told {
+                prop_assert_eq!(at.is_some(), arrivals.contains_key(number));
             }
-            for number in arrivals.keys() {
-                prop_assert_eq!(told.get(number), Some(&true));
+            for (number, at) in &arrivals {
+                let told = told.get(number).copied().flatten().expect("told");
+                prop_assert!((0..250).contains(&(at.cast_signed() - told)), "{} for {}", told, at);
             }
         }
     }

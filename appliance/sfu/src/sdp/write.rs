@@ -52,9 +52,7 @@ impl Lines {
                 let (ip, port) = (address.ip(), address.port());
                 self.value(
                     "candidate",
-                    format!(
-                        "{foundation} 1 tcp {priority} {ip} {port} typ host tcptype passive"
-                    ),
+                    format!("{foundation} 1 tcp {priority} {ip} {port} typ host tcptype passive"),
                 );
             }
             self.flag("end-of-candidates");

@@ -11,7 +11,8 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use belfry_media_api::{
-    Command, DataKind, Event, Layer, PeerRole, Publication, Quality, Source, TrackSettings,
+    Command, DataKind, Downlink, Event, Layer, PeerRole, Publication, Quality, Source,
+    TrackSettings,
 };
 use belfry_model::{ParticipantSid, RoomSid, TrackSid};
 use belfry_sfu::outbox::Outbox;
@@ -333,6 +334,17 @@ impl World {
                 if *participant == sid(index) =>
             {
                 Some((*offer_id, mids.iter().map(|(_, track)| track.clone()).collect()))
+            }
+            _ => None,
+        };
+        self.events.iter().filter_map(of).collect()
+    }
+
+    /// What was told of the way down to a client.
+    pub(crate) fn downlinks(&self, index: usize) -> Vec<Downlink> {
+        let of = |event: &Event| match event {
+            Event::Downlink { participant, downlink } if *participant == sid(index) => {
+                Some(*downlink)
             }
             _ => None,
         };
