@@ -141,7 +141,7 @@ fn try_calls(network: Network) -> String {
     match &udp {
         Ok(_) => attempt("udp", Ok(())),
         Err(error) => {
-            attempt("udp", Err(std::io::Error::from_raw_os_error(error.raw_os_error().unwrap())))
+            attempt("udp", Err(std::io::Error::from_raw_os_error(error.raw_os_error().unwrap())));
         }
     }
     attempt(
