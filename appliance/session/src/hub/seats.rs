@@ -35,13 +35,13 @@ impl Hub {
         self.socket_last += 1;
         let socket = self.socket_last;
         let (outgoing, resumed) = self.clients.open(&identity, socket, resume);
-        if !resumed {
+        if resumed {
+            self.show_links(&identity);
+        } else {
             let minted = self.welcome(&identity, now);
             if minted && !stayed {
                 self.record(record::token_minted(self.of.id, &identity), now);
             }
-        } else {
-            self.show_links(&identity);
         }
         Ok(ClassSocket { hub: self.inputs.clone(), identity, socket, outgoing })
     }
