@@ -299,7 +299,7 @@ async fn permissions_and_channels_run_out() {
     world.pass(Duration::from_secs(2));
     assert_eq!(allocation.permitted(address("192.0.2.1:3478")), None);
     assert_eq!(allocation.peer_of(0x4001), Some(0));
-    world.pass(Duration::from_secs(300));
+    world.pass(Duration::from_mins(5));
     assert_eq!(allocation.peer_of(0x4001), None);
 }
 

@@ -24,7 +24,7 @@ use crate::ring::{Strayed, owner_by_check};
 /// answered.
 const PROOF_MAX: Duration = Duration::from_secs(10);
 /// An ICE-TCP stream without a byte for so long is over; clients check every few seconds.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+const SILENCE_MAX: Duration = Duration::from_mins(1);
 const TICK: Duration = Duration::from_secs(1);
 /// What one read takes.
 const READ_BYTES: usize = 16 * 1024;
@@ -221,7 +221,7 @@ impl Stream {
                 Protocol::Turn(path) => self.take_frames(&read, path, &mut batch).await,
             };
             self.read = read;
-            self.send(batch)?;
+            self.send(batch);
             self.read.drain(..taken?);
         }
         Ok(())
@@ -328,20 +328,19 @@ impl Stream {
         Ok(())
     }
 
-    fn send(&mut self, batch: Batch) -> Result<(), End> {
+    fn send(&self, batch: Batch) {
         if batch.datagrams.is_empty() {
-            return Ok(());
+            return;
         }
         let inlet = self.owner.and_then(|owner| self.shared.inlets.get(usize::from(owner)));
         let (Some(inlet), Some(carrier)) = (inlet, self.carrier.clone()) else {
             self.shared.refuse();
-            return Ok(());
+            return;
         };
         let Batch { bytes, datagrams } = batch;
         if !inlet.send(Strayed::Carried { carrier, bytes, datagrams }) {
             self.shared.refuse();
         }
-        Ok(())
     }
 
     async fn close(self) {
