@@ -24,7 +24,9 @@ function look() {
   const element = document.activeElement;
   if (!element || element === document.body) return { outside: true };
   window.walked ??= new Set();
-  const again = window.walked.has(element);
+  // A time has several stops inside one control.
+  const again = window.walked.has(element) && window.lastWalked !== element;
+  window.lastWalked = element;
   window.walked.add(element);
   const box = element.getBoundingClientRect();
   const style = getComputedStyle(element);
@@ -51,7 +53,10 @@ export async function walk(page, key = "Tab") {
   const unseen = [];
   // A lesson lives: what came up behind the keyboard is reached in another round.
   for (let rounds = 0; rounds < ROUNDS_MAX; rounds += 1) {
-    await page.evaluate(() => (window.walked = new Set()));
+    await page.evaluate(() => {
+      window.walked = new Set();
+      window.lastWalked = null;
+    });
     await round(page, key, unseen);
     if (unseen.length) throw new Error(`the keyboard is not seen at: ${unseen.join(" | ")}`);
     const left = await page.evaluate(missed);

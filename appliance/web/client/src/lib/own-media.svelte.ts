@@ -43,6 +43,8 @@ export class OwnMedia {
 
   /** Openings wait for each other: a device is asked for once. */
   private turn: Promise<void> = Promise.resolve();
+  /** Who asks while a device opens gets what comes of it. */
+  private readonly pending = new Map<Kind, Promise<unknown>>();
   private silence = new SilenceWatch();
   private stopLevel: (() => void) | null = null;
   private readonly onDeviceChange = () => void this.devicesChanged();
@@ -90,10 +92,13 @@ export class OwnMedia {
   }
 
   async openMicrophone(): Promise<LocalAudioTrack | null> {
+    if (this.opening.microphone) await this.pending.get('microphone');
     if (this.microphone || this.opening.microphone) return this.microphone;
-    const track = await this.open('microphone', (deviceId) =>
+    const opened = this.open('microphone', (deviceId) =>
       createLocalAudioTrack({ deviceId, ...SOUND }),
     );
+    this.pending.set('microphone', opened);
+    const track = await opened;
     if (track) this.tookMicrophone(track);
     return track;
   }
@@ -152,10 +157,13 @@ export class OwnMedia {
   }
 
   async openCamera(): Promise<LocalVideoTrack | null> {
+    if (this.opening.camera) await this.pending.get('camera');
     if (this.camera || this.opening.camera) return this.camera;
-    const track = await this.open('camera', (deviceId) =>
+    const opened = this.open('camera', (deviceId) =>
       createLocalVideoTrack({ deviceId, resolution: this.resolution, ...(deviceId ? {} : { facingMode: 'user' as const }) }),
     );
+    this.pending.set('camera', opened);
+    const track = await opened;
     if (track) this.tookCamera(track);
     return track;
   }
