@@ -106,7 +106,7 @@ pub fn networks(uses: impl IntoIterator<Item = Use>) -> Vec<Network> {
         one.troubles = largest(one.troubles, troubles);
     }
     let mut networks: Vec<_> =
-        found.into_iter().map(|(subnet, people)| network(subnet, people.values())).collect();
+        found.into_iter().map(|(subnet, people)| network(subnet, &people)).collect();
     networks.sort_by_key(|network| (network.advice, std::cmp::Reverse(network.participants)));
     networks
 }
@@ -120,9 +120,9 @@ fn largest(one: Troubles, other: Troubles) -> Troubles {
     }
 }
 
-fn network<'a>(subnet: String, people: impl Iterator<Item = &'a Participant> + Clone) -> Network {
+fn network(subnet: String, people: &BTreeMap<Identity, Participant>) -> Network {
     let count =
-        |which: &dyn Fn(&Participant) -> bool| people.clone().filter(|one| which(one)).count();
+        |which: &dyn Fn(&Participant) -> bool| people.values().filter(|one| which(one)).count();
     let trouble = |ms: fn(&Troubles) -> i64| {
         count(&|one| {
             let trouble_ms = ms(&one.troubles);
@@ -131,7 +131,7 @@ fn network<'a>(subnet: String, people: impl Iterator<Item = &'a Participant> + C
     };
     let used = |way: Way| (way, count(&|one| one.ways.contains(&way)));
     let by_way = Way::ALL.iter().map(|way| used(*way)).filter(|(_, count)| *count > 0).collect();
-    let participants = people.clone().count();
+    let participants = people.len();
     let cut_off = count(&|one| one.ways.iter().all(|way| way.without_udp()));
     let tls_only = count(&|one| one.ways.iter().all(|way| *way == Way::TurnTls));
     let lossy = trouble(|troubles| troubles.lossy_ms);

@@ -181,10 +181,10 @@ impl Ops {
         let mut state = self.state();
         // Only a path begins something: what comes after somebody has left does not.
         let begins = matches!(event, LinkEvent::Path { .. });
-        if begins || state.presences.contains_key(&key) {
-            if let Ok(presence) = state.presence(&key, at) {
-                presence.media(at, &event);
-            }
+        if (begins || state.presences.contains_key(&key))
+            && let Ok(presence) = state.presence(&key, at)
+        {
+            presence.media(at, &event);
         }
     }
 

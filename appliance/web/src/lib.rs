@@ -48,10 +48,14 @@ const IN_CLASSES: &[Role] = &[Role::Teacher, Role::Student];
 
 /// Every route of the application.
 pub fn routes() -> Routes<Web> {
-    let reads = no_audit("shows people what is theirs");
+    guests(queries(shell(Routes::new())))
+}
+
+/// The application's code, and the class socket that it opens.
+fn shell(routes: Routes<Web>) -> Routes<Web> {
     let file = no_audit("a static file of the application");
     let public_file = Access::public("the application's code holds no data");
-    Routes::new()
+    routes
         .add(
             Draft::app("/")
                 .access(Access::public(
@@ -67,6 +71,18 @@ pub fn routes() -> Routes<Web> {
                 .handle(assets::shell),
         )
         .add(Draft::asset("/assets/{*path}").access(public_file).audit(file).handle(assets::file))
+        .add(
+            Draft::socket("/class/{lesson}")
+                .access(Access::guest())
+                .audit(no_audit("the lesson records who waits, joins and leaves, and each command"))
+                .handle(socket::open),
+        )
+}
+
+/// What the application asks for.
+fn queries(routes: Routes<Web>) -> Routes<Web> {
+    let reads = no_audit("shows people what is theirs");
+    routes
         .add(
             Draft::api(Method::GET, "/app/api/me")
                 .access(Access::guest())
@@ -105,12 +121,11 @@ pub fn routes() -> Routes<Web> {
                 .body_bytes_max(belfry_ops::REPORT_BYTES_MAX)
                 .handle(telemetry::take),
         )
-        .add(
-            Draft::socket("/class/{lesson}")
-                .access(Access::guest())
-                .audit(no_audit("the lesson records who waits, joins and leaves, and each command"))
-                .handle(socket::open),
-        )
+}
+
+/// The way in for those without an account.
+fn guests(routes: Routes<Web>) -> Routes<Web> {
+    routes
         .add(
             Draft::page(Method::GET, "/guest/{code}")
                 .access(Access::public("a guest has no account; the code is looked up"))

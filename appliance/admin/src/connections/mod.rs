@@ -226,7 +226,7 @@ async fn participant(
         Some(person) => {
             (name_of(admin, caller, person).await?, format!("/admin/connections/people/{person}"))
         }
-        None => (guest(identity), format!("/admin/connections/guests/{identity}")),
+        None => (Some(guest(identity)), format!("/admin/connections/guests/{identity}")),
     };
     let ways: Vec<_> = line.ways.into_iter().map(words::way).collect();
     Ok(ParticipantRow {
@@ -244,8 +244,8 @@ fn account(identity: &Identity) -> Option<PersonId> {
     identity.as_str().strip_prefix('p')?.parse().ok().map(PersonId)
 }
 
-fn guest(identity: &Identity) -> Option<String> {
-    Some(say_with("connections-guest", &[("id", identity.to_string())]))
+fn guest(identity: &Identity) -> String {
+    say_with("connections-guest", &[("id", identity.to_string())])
 }
 
 async fn name_of(
@@ -290,7 +290,7 @@ pub(crate) async fn of_guest(
     let cards = cards(&admin, &caller, &identity).await?;
     let count = cards.len() as u64;
     audit.append(Detail::ConnectionsRead { person: None, count }).await?;
-    let frame = reader.below(Section::Connections, guest(&identity).unwrap_or_default());
+    let frame = reader.below(Section::Connections, guest(&identity));
     Ok(shown(&belfry_admin_ui::Connection { frame, presences: cards }))
 }
 
@@ -402,8 +402,8 @@ fn figures(presence: &LivePresence) -> Vec<Figure> {
         figures.extend(value.map(|value| Figure { label: say(label), value }));
     };
     put("connections-figure-rtt", downs().find_map(|down| down.rtt_ms).map(ms));
-    let up = presence.recent.iter().rev().filter_map(|(_, sample)| sample.up);
-    let lost = up.filter_map(|up| up.lost_percent).next();
+    let mut ups = presence.recent.iter().rev().filter_map(|(_, sample)| sample.up);
+    let lost = ups.find_map(|up| up.lost_percent);
     put(
         "connections-figure-lost",
         lost.map(|percent| say_with("connections-percent", &[("percent", percent)])),
