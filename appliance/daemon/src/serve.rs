@@ -33,7 +33,7 @@ const TOKEN_ISSUER: &str = "belfry";
 /// Reports of connections that wait to be taken in; more are lost, and nobody waits.
 const LINK_REPORTS_MAX: usize = 4096;
 /// How often ended sessions are removed; nobody can use them meanwhile.
-const SWEEP_EVERY: Duration = Duration::from_mins(60);
+const SWEEP_EVERY: Duration = Duration::from_hours(1);
 
 pub(crate) fn run(args: &Serve) -> Result<()> {
     // The crates below us say more than an operator wants to read, some of it once per packet.

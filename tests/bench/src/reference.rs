@@ -35,6 +35,7 @@ impl Reference {
             args: vec!["reference".into()],
             silence_max: Duration::from_mins(1),
             stop_max: Duration::from_secs(1),
+            listener: None,
         })?;
         Ok(Self { process_id: worker.process_id().context("a process id")?, worker })
     }
