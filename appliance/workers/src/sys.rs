@@ -67,13 +67,7 @@ fn option(number: RawFd, name: libc::c_int) -> Option<libc::c_int> {
     let mut length = libc::socklen_t::try_from(size_of::<libc::c_int>()).ok()?;
     // SAFETY: both pointers are to live locals of the sizes that the call is told.
     let asked = unsafe {
-        libc::getsockopt(
-            number,
-            libc::SOL_SOCKET,
-            name,
-            (&raw mut value).cast(),
-            &raw mut length,
-        )
+        libc::getsockopt(number, libc::SOL_SOCKET, name, (&raw mut value).cast(), &raw mut length)
     };
     (asked >= 0).then_some(value)
 }
