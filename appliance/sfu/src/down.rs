@@ -18,7 +18,7 @@ use crate::rtp::ring::{Info, Packet, RING_PACKETS_MAX};
 use crate::rtp::rtcp::Writer;
 use crate::rtp::selection::{Caps, Selection, Verdict};
 use crate::rtp::stats::SenderReport;
-use crate::sdp::{CodecKind, Sending};
+use crate::sdp::{CodecKind, Extension, Sending};
 
 /// A packet is repeated this often at most; repeats get lost, too.
 const REPEATS_MAX: u8 = 10;
@@ -492,13 +492,18 @@ impl Down {
     }
 
     /// Sends a packet for a probe: one of the last once more, else nothing but padding. `false`:
-    /// this subscription cannot.
+    /// this subscription cannot. It has to be a packet with a number of its own: one that leaves as
+    /// it was, as a voice does, tells a probe nothing and would never fill it.
     pub(crate) fn pad(
         &mut self,
         layers: &[Layer],
         egress: &mut Egress,
         context: &mut Context<'_>,
     ) -> bool {
+        let numbered = |sending: &Sending| sending.extensions.id(Extension::TransportCc).is_some();
+        if self.kind() == MediaKind::Audio || !self.sending.as_ref().is_some_and(numbered) {
+            return false;
+        }
         if self.current.is_some() {
             self.padded = (self.padded + 1) % PADDING_PACKETS;
             let number = self.newest.saturating_sub(self.padded);

@@ -25,16 +25,18 @@ function look() {
   if (!element || element === document.body) return { outside: true };
   window.walked ??= new Set();
   // A time has several stops inside one control.
-  const again = window.walked.has(element) && window.lastWalked !== element;
+  const insideOne = window.lastWalked === element;
+  const again = window.walked.has(element) && !insideOne;
   window.lastWalked = element;
   window.walked.add(element);
   const box = element.getBoundingClientRect();
   const style = getComputedStyle(element);
-  const ring = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
+  // Inside a time the browser shows by itself which of its stops has the keyboard.
+  const ring = (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2) || insideOne;
   const inView = box.bottom > 0 && box.right > 0 && box.top < innerHeight && box.left < innerWidth;
   const name = element.getAttribute("aria-label") ?? element.labels?.[0]?.innerText ?? element.innerText;
   const [line] = (name ?? "").trim().split("\n");
-  return { again, name: `${element.tagName} ${line.replace(/ \(optional\)$/, "")}`, seen: ring && inView && element.matches(":focus-visible") };
+  return { again, name: `${element.tagName} ${line.replace(/ \(optional\)$/, "")}`, seen: ring && inView && (insideOne || element.matches(":focus-visible")) };
 }
 
 /** Goes round the page until the keyboard comes where it was. */

@@ -10,6 +10,8 @@ use crate::track::Track;
 const IDLE: Duration = Duration::from_secs(1);
 /// What was just kept may leave after this long at the earliest.
 const SOON: Duration = Duration::from_millis(1);
+/// A cluster has fewer packets.
+const PADDING_IN_A_ROW_MAX: usize = 200;
 
 impl Room {
     /// Wakes up in time for packets that had to wait just now.
@@ -59,7 +61,10 @@ impl Room {
                 self.urgent_at = context.now;
             }
         }
-        while egress.congestion.wants_padding(context.now) {
+        for _ in 0..PADDING_IN_A_ROW_MAX {
+            if !egress.congestion.wants_padding(context.now) {
+                return;
+            }
             let padded = participant.subscriptions.iter().any(|track| {
                 let Some(Track { layers, downs, .. }) = self.tracks.get_mut(*track) else {
                     return false;
@@ -69,9 +74,9 @@ impl Room {
                 down.is_some_and(|down| down.pad(layers, egress, context))
             });
             if !padded {
-                egress.congestion.cannot_pad(context.now);
                 break;
             }
         }
+        egress.congestion.cannot_pad(context.now);
     }
 }
