@@ -54,10 +54,17 @@ export async function office(all) {
       return links.find((link) => new RegExp(`^${path}/\\d+$`).test(link)).split("/").at(-1);
     };
     const ids = { "/admin/people": await idOf("/admin/people"), "/admin/classes": await idOf("/admin/classes") };
+    const times = `/admin/classes/${ids["/admin/classes"]}`;
+    await page.goto(origin + times);
+    const [, time] = /\/slots\/(\d+)/.exec(await page.content());
+    ids[`${times}/slots`] = time;
+    /** A path of the table with ids of what is there. */
+    const concrete = (path) =>
+      path.split("/").slice(1).reduce((base, part) => `${base}/${part.startsWith("{") ? (ids[base] ?? "1") : part}`, "");
     const paths = pages(appliance);
     if (paths.length < 10) throw new Error(`the table of routes names ${paths}`);
     for (const path of paths) {
-      const there = path.replace(/^(.*)\/\{[^}]+\}/, (_, base) => `${base}/${ids[base] ?? "1"}`);
+      const there = concrete(path);
       const [status, text] = await page.evaluate(async (where) => {
         const answer = await fetch(where);
         return [answer.status, await answer.text()];
