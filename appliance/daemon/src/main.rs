@@ -11,6 +11,7 @@ mod media;
 mod names;
 mod open;
 mod ready;
+mod refusals;
 mod relay;
 mod routes;
 mod serve;
@@ -25,6 +26,8 @@ use clap::Parser;
 use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
+    // Both processes: the media process inherits it. If it fails, the limits of connections follow.
+    let _raised = belfry_workers::open_files::raise();
     let outcome = match Args::parse().command {
         Command::Media => belfry_media::run().map_err(Into::into),
         Command::Serve(serve) => serve::run(&serve),

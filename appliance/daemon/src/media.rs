@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use belfry_media::Handover;
@@ -12,6 +13,7 @@ use belfry_settings::Settings;
 use belfry_workers::{Commands, Report};
 use tokio::sync::{mpsc, watch};
 
+use crate::refusals::Refusals;
 use crate::relay;
 
 /// Commands that wait for the media process; a class of thirty joining at once needs hundreds.
@@ -71,10 +73,21 @@ impl Link {
     /// Hands events to the lessons until the process stops. When the media process is replaced,
     /// every client is told to come back; when it cannot be, the appliance ends, for whoever
     /// supervises it to see.
-    pub(crate) async fn run(mut self, sessions: Sessions, give_up: watch::Sender<bool>) {
+    pub(crate) async fn run(
+        mut self,
+        sessions: Sessions,
+        refusals: Arc<Refusals>,
+        give_up: watch::Sender<bool>,
+    ) {
         while let Some(report) = self.reports.recv().await {
             match report {
-                Report::Message(Event::Ready { .. }) => sessions.media_restarted().await,
+                Report::Message(Event::Ready { .. }) => {
+                    refusals.media_restarted();
+                    sessions.media_restarted().await;
+                }
+                Report::Message(Event::Counters { shard, counters }) => {
+                    refusals.media(shard, &counters);
+                }
                 Report::Message(event) => sessions.media_event(event).await,
                 Report::Started { process_id } => {
                     tracing::info!(process = process_id, "the media process is started");

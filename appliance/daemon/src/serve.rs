@@ -26,6 +26,7 @@ use tracing_subscriber::EnvFilter;
 use crate::args::Serve;
 use crate::certificates::Shown;
 use crate::open::Kept;
+use crate::refusals::Refusals;
 use crate::{console, https, lessons, media, names, open, ready, relay};
 
 /// The name of the key that signs media tokens (`iss`).
@@ -63,13 +64,16 @@ async fn serve(args: &Serve) -> Result<()> {
     let restored = sessions.restore().await.context("cannot bring back the lessons")?;
     tracing::info!(lessons = restored, "started");
     let (stop, stopped) = watch::channel(false);
-    tokio::spawn(link.run(sessions.clone(), stop.clone()));
+    let refusals = Arc::new(Refusals::default());
+    let refused = Arc::clone(&refusals.front);
+    tokio::spawn(link.run(sessions.clone(), Arc::clone(&refusals), stop.clone()));
+    tokio::spawn(refusals.tell());
     tokio::spawn(Arc::clone(&certificates).keep_fresh());
     tokio::spawn(ready::watchdog());
     tokio::spawn(sweep(kept.identity.clone()));
     let tls = TlsAcceptor::from(Arc::new(certificates.tls()?));
     let router = router(&kept, &sessions, &ops, &certificates);
-    let serving = tokio::spawn(https::serve(listener, tls, router, turn, stopped.clone()));
+    let serving = tokio::spawn(https::serve(listener, tls, router, turn, refused, stopped.clone()));
     kept.record(Detail::ApplianceStarted { version: Word::new(env!("CARGO_PKG_VERSION")) }).await?;
     ready::ready();
     console::serving(&kept, &certificates.trust(), args.demo).await?;

@@ -250,6 +250,21 @@ pub enum End {
     Dtls,
 }
 
+/// Requests that the relay refused, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayRefused {
+    /// Messages that are no requests.
+    pub malformed: u64,
+    /// Requests without credentials that were not even answered.
+    pub throttled: u64,
+    /// Requests whose credentials are wrong, expired or of somebody who left.
+    pub unauthorized: u64,
+    /// Requests for a peer that is not our media.
+    pub forbidden: u64,
+    /// Requests beyond a quota.
+    pub over_quota: u64,
+}
+
 /// Totals since the start of a shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
@@ -259,8 +274,13 @@ pub struct Counters {
     pub packets_out: u64,
     pub bytes_in: u64,
     pub bytes_out: u64,
-    /// Datagrams that no parser or no connection accepted.
+    /// Datagrams that no parser or no connection accepted, or that were too many.
     pub refused: u64,
+    /// Streams (ICE-TCP, TURN) that were too many, said what they may not, or showed in time no
+    /// reason to be here; and data on others that was for nobody. Told by the first shard alone, as
+    /// is `relay`.
+    pub streams_refused: u64,
+    pub relay: RelayRefused,
     pub retransmitted: u64,
     /// Packets that the socket did not take.
     pub send_failed: u64,

@@ -13,7 +13,7 @@ pub use command::{
 };
 pub use event::{
     Carried, Cause, ConnectionQuality, ConnectionState, Counters, DOWNLINK_INTERVAL, Downlink, End,
-    Event, Path, Section, Speaker, Subject, SubscriptionError,
+    Event, Path, RelayRefused, Section, Speaker, Subject, SubscriptionError,
 };
 pub use frame::{COMMANDS, EVENTS, FRAME_BYTES_MAX, FrameError, PARSERS, encode};
 

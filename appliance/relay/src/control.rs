@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use belfry_media_api::Path;
+use belfry_media_api::{Path, RelayRefused};
 use belfry_model::{Outside, ParticipantSid, Pii};
 use stun::integrity::MessageIntegrity;
 use turn::allocation::five_tuple::FiveTuple;
@@ -15,13 +15,16 @@ use crate::contained::{CHANNEL_LIFETIME, Contained, Hosts, Virtual, five_tuple};
 use crate::credentials;
 use crate::nonce::Nonces;
 use crate::request::{Claim, Kind, REQUESTS, Refusal, Request};
-use crate::throttle::Throttle;
+use crate::throttle::{Rate, Throttle};
 
 /// Allocations of one participant: two connections, two servers in two families, two networks, and
 /// as many again while ICE restarts.
 const PARTICIPANT_ALLOCATIONS_MAX: usize = 32;
 /// Allocations in all: those of 500 people. Ports are never near their end.
 const ALLOCATIONS_MAX: usize = 8_000;
+/// Answers to requests without credentials: a school behind one address that comes in at the bell,
+/// 500 people with four requests each.
+const CHALLENGES: Rate = Rate { burst_max: 2_000.0, per_second: 100.0 };
 /// A permission lasts 5 minutes (RFC 8656 section 9).
 const PERMISSION_LIFETIME: Duration = Duration::from_mins(5);
 /// Channels of clients (RFC 8656 section 12).
@@ -90,16 +93,7 @@ pub enum Relayed {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub allocations: usize,
-    /// Messages that are no requests.
-    pub malformed: u64,
-    /// Requests without credentials that were not even answered.
-    pub throttled: u64,
-    /// Requests whose credentials are wrong, expired or of somebody who left.
-    pub unauthorized: u64,
-    /// Requests for a peer that is not our media.
-    pub forbidden: u64,
-    /// Requests beyond a quota.
-    pub over_quota: u64,
+    pub refused: RelayRefused,
 }
 
 struct Held {
@@ -156,7 +150,7 @@ impl Control {
             peers,
             hosts,
             nonces: Nonces::new(),
-            throttle: Throttle::new(now),
+            throttle: Throttle::new(CHALLENGES, now),
             held: HashMap::new(),
             participants: HashMap::new(),
             counts: Counts::default(),
@@ -218,7 +212,7 @@ impl Control {
     /// Answers a message that is not data.
     pub async fn take(&mut self, client: Client, message: Outside<'_>, now: Now) -> Answer {
         let Ok(request) = REQUESTS.parse(message) else {
-            self.counts.malformed += 1;
+            self.counts.refused.malformed += 1;
             return Answer::default();
         };
         if request.kind == Kind::Binding {
@@ -234,7 +228,7 @@ impl Control {
         let participant = match self.authenticate(claim, &request, now) {
             Ok(participant) => participant,
             Err(reason) => {
-                self.counts.unauthorized += 1;
+                self.counts.refused.unauthorized += 1;
                 return self.challenge(client, &request, 401, reason, now);
             }
         };
@@ -244,8 +238,8 @@ impl Control {
         }
         if let Err((code, reason)) = self.check(&client, &key.participant, &request) {
             match code {
-                403 => self.counts.forbidden += 1,
-                486 | 508 => self.counts.over_quota += 1,
+                403 => self.counts.refused.forbidden += 1,
+                486 | 508 => self.counts.refused.over_quota += 1,
                 _ => {}
             }
             let bytes = request.refuse(code, reason, &Refusal::Signed { key: &key.bytes });
@@ -264,7 +258,7 @@ impl Control {
         now: Now,
     ) -> Answer {
         if !self.throttle.allows(client.remote.ip(), now.instant) {
-            self.counts.throttled += 1;
+            self.counts.refused.throttled += 1;
             return Answer::default();
         }
         let nonce = self.nonces.make(client.canonical(), now.unix_seconds);

@@ -4,6 +4,7 @@
 //!
 //! - [`Control`] lets only requests with valid credentials come to it. Everything else is answered
 //!   without keeping state, so a flood of requests costs no memory.
+//! - [`Throttle`] and [`Places`] say how much of anything an address gets; others use them, too.
 //! - Its relayed addresses are virtual. No socket is opened for them, and data never passes through
 //!   it: whoever carries the packets looks into the [`Allocation`], which holds what the client may
 //!   send to and by which channel.
@@ -18,6 +19,7 @@ mod contained;
 mod control;
 mod credentials;
 mod nonce;
+mod places;
 mod request;
 mod throttle;
 
@@ -30,6 +32,8 @@ pub use codec::{
 };
 pub use control::{Answer, Client, Config, Control, Counts, Now, Relayed};
 pub use credentials::{Credentials, issue};
+pub use places::{Place, Places, PlacesMax};
+pub use throttle::{Rate, Throttle};
 
 /// The parsers of outside bytes in this crate.
 pub static PARSERS: &[&dyn Target] = &[&CHANNELS, &FRAMES, &SENDS, &request::REQUESTS];

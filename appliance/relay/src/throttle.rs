@@ -8,9 +8,13 @@ use std::time::Instant;
 
 /// Buckets; addresses share them by a keyed hash. The table never grows.
 const BUCKETS: usize = 4_096;
-/// A school behind one address that comes in at the bell: 500 people, four requests each.
-const BURST_MAX: f32 = 2_000.0;
-const PER_SECOND: f32 = 100.0;
+
+/// How much an address gets.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    pub burst_max: f32,
+    pub per_second: f32,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
@@ -18,20 +22,22 @@ struct Bucket {
     filled: Instant,
 }
 
+/// A bucket for each address, which fills with time.
 #[derive(Debug)]
-pub(crate) struct Throttle {
+pub struct Throttle {
+    rate: Rate,
     buckets: Box<[Bucket]>,
     hash: RandomState,
 }
 
 impl Throttle {
-    pub(crate) fn new(now: Instant) -> Self {
-        let full = Bucket { tokens: BURST_MAX, filled: now };
-        Self { buckets: vec![full; BUCKETS].into(), hash: RandomState::new() }
+    pub fn new(rate: Rate, now: Instant) -> Self {
+        let full = Bucket { tokens: rate.burst_max, filled: now };
+        Self { rate, buckets: vec![full; BUCKETS].into(), hash: RandomState::new() }
     }
 
     /// Whether this address gets one more answer now.
-    pub(crate) fn allows(&mut self, address: IpAddr, now: Instant) -> bool {
+    pub fn allows(&mut self, address: IpAddr, now: Instant) -> bool {
         // An IPv6 host has a whole /64 to itself.
         let network = match address.to_canonical() {
             IpAddr::V4(ip) => u64::from(u32::from(ip)),
@@ -40,7 +46,8 @@ impl Throttle {
         let at = self.hash.hash_one(network) as usize % BUCKETS;
         let Some(bucket) = self.buckets.get_mut(at) else { return false };
         let passed = now.saturating_duration_since(bucket.filled).as_secs_f32();
-        bucket.tokens = (bucket.tokens + passed * PER_SECOND).min(BURST_MAX);
+        let Rate { burst_max, per_second } = self.rate;
+        bucket.tokens = (bucket.tokens + passed * per_second).min(burst_max);
         bucket.filled = now;
         let allowed = bucket.tokens >= 1.0;
         if allowed {
@@ -54,18 +61,18 @@ impl Throttle {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{BURST_MAX, PER_SECOND, Throttle};
+    use super::{Rate, Throttle};
 
     #[test]
     fn a_flood_runs_dry_while_another_address_is_answered() {
         let now = Instant::now();
-        let mut throttle = Throttle::new(now);
+        let mut throttle = Throttle::new(Rate { burst_max: 2_000.0, per_second: 100.0 }, now);
         let (flood, other) = ([192, 0, 2, 1].into(), [198, 51, 100, 1].into());
         let answered = (0..10_000).filter(|_| throttle.allows(flood, now)).count();
-        assert_eq!(answered, BURST_MAX as usize);
+        assert_eq!(answered, 2_000);
         assert!(throttle.allows(other, now));
         let later = now + Duration::from_secs(1);
         let answered = (0..10_000).filter(|_| throttle.allows(flood, later)).count();
-        assert_eq!(answered, PER_SECOND as usize);
+        assert_eq!(answered, 100);
     }
 }

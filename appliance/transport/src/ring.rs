@@ -19,6 +19,8 @@ const RING_MESSAGES_MAX: usize = 1_024;
 /// Sources that belong to another shard: two connections of three addresses for every participant
 /// that one box can have. Beyond, all are learnt again from the next checks.
 const SOURCES_MAX: usize = 16_384;
+/// Method and class of a Binding request (RFC 8489 section 5).
+const BINDING_REQUEST: [u8; 2] = [0, 1];
 
 #[derive(Debug)]
 pub(crate) enum Strayed {
@@ -125,6 +127,12 @@ impl Demux {
         }
         self.foreign.insert(source, owner);
     }
+}
+
+/// Whether this is a Binding request of somebody who names no connection of ours: all that is
+/// answered without a key.
+pub(crate) fn is_plain_binding(bytes: &[u8]) -> bool {
+    bytes.starts_with(&BINDING_REQUEST) && belfry_sfu::ice::route(bytes).is_none()
 }
 
 /// STUN (RFC 7983 for the first byte) says by its username whose it is.

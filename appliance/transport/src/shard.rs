@@ -16,6 +16,7 @@ use std::{
 };
 
 use belfry_media_api::{Command, Event};
+use belfry_relay::{Rate, Throttle};
 use belfry_sfu::{
     Sfu,
     outbox::{Destination, Outbox},
@@ -26,7 +27,7 @@ use crate::{
     carrier::Carrier,
     carriers::{Carriers, Relayed},
     local::Locals,
-    ring::{Demux, Strayed},
+    ring::{self, Demux, Strayed},
     streams::{Asked, Door},
     sys::{Datagrams, RECEIVE_BATCH_MAX, Sender, Sent, Waker, wait},
 };
@@ -35,6 +36,9 @@ use crate::{
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Batches taken from one socket before the others, and what was made of them, get their turn.
 const BATCHES_IN_A_ROW_MAX: usize = 4;
+/// Answers to whoever asks for his address without being in a lesson: a school behind one address,
+/// 500 people, whose browsers ask from a few ports when they join and every ten seconds after.
+const BINDINGS: Rate = Rate { burst_max: 4_000.0, per_second: 400.0 };
 const COMMANDS_IN_A_ROW_MAX: usize = 256;
 /// Datagrams that a batch makes before they are sent: a packet to each of a full room, a few times.
 const OUTBOX_DATAGRAMS: usize = 1_024;
@@ -66,8 +70,10 @@ struct Shard {
     wrapped: Outbox,
     order: Vec<u32>,
     sent: Sent,
-    /// Datagrams that the relay did not take.
+    /// Datagrams that the relay did not take, and questions that were too many.
     refused: u64,
+    /// Answers to plain questions of STUN.
+    bindings: Throttle,
     /// Set when the process that gave the commands is gone.
     orphaned: bool,
 }
@@ -108,6 +114,7 @@ impl Shard {
             order: Vec::with_capacity(OUTBOX_DATAGRAMS),
             sent: Sent::default(),
             refused: 0,
+            bindings: Throttle::new(BINDINGS, Instant::now()),
             orphaned: false,
             parts,
         }
@@ -197,7 +204,11 @@ impl Shard {
                 {
                     return;
                 }
-                if !self.parts.demux.pass_on(socket, local, source, datagram.bytes) {
+                if ring::is_plain_binding(datagram.bytes)
+                    && !self.bindings.allows(source.ip(), Instant::now())
+                {
+                    self.refused += 1;
+                } else if !self.parts.demux.pass_on(socket, local, source, datagram.bytes) {
                     let local = self.locals.index(socket, local);
                     self.receive(local, source, datagram.bytes);
                 }
@@ -274,8 +285,9 @@ impl Shard {
                 counters.send_failed = self.sent.failed + self.carriers.lost;
                 counters.refused += self.parts.demux.lost + self.refused;
                 if let Some(door) = self.parts.door.as_ref().filter(|_| *shard == 0) {
-                    // The streams' share is told by one shard.
-                    counters.refused += door.refused();
+                    let refused = door.refused();
+                    counters.streams_refused = refused.streams;
+                    counters.relay = refused.relay;
                 }
             }
             (self.parts.report)(event);

@@ -22,6 +22,8 @@ use belfry_session::Sessions;
 use belfry_store::Store;
 use http::Method;
 
+pub use socket::class_frames_refused;
+
 /// The parsers of outside bytes in this crate.
 pub static PARSERS: &[&dyn Target] = &[&wire::FRAMES, &wire::NEW_LESSONS, &guest::CODES];
 

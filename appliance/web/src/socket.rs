@@ -1,5 +1,6 @@
 //! The class socket: WebSocket frames on one side, the lesson's hub on the other.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -29,6 +30,17 @@ const SEND_WAIT: Duration = Duration::from_secs(10);
 const SESSION_LOOK: Duration = Duration::from_mins(1);
 /// Frames that are not the protocol's, before the socket is closed.
 const MALFORMED_MAX: u32 = 10;
+
+static REFUSED: AtomicU64 = AtomicU64::new(0);
+
+/// Frames of class sockets that were too many or not the protocol's, since the start.
+pub fn class_frames_refused() -> u64 {
+    REFUSED.load(Ordering::Relaxed)
+}
+
+fn count_refused() {
+    REFUSED.fetch_add(1, Ordering::Relaxed);
+}
 
 pub(crate) async fn open(
     State(web): State<Web>,
@@ -166,6 +178,9 @@ impl Talk {
     async fn take(&mut self, text: &str, wire: &mut Wire, class: &ClassSocket) -> Result<(), Over> {
         self.heard_at = Instant::now();
         let verdict = self.bucket.take(now());
+        if verdict != Verdict::Take {
+            count_refused();
+        }
         if verdict == Verdict::TooMuch {
             return Err(Over::Bye("slow_down", "Too much came from this window."));
         }
@@ -187,6 +202,7 @@ impl Talk {
     }
 
     fn count_malformed(&mut self) -> Result<(), Over> {
+        count_refused();
         self.malformed_count += 1;
         if self.malformed_count > MALFORMED_MAX {
             return Err(Over::Bye("malformed", "Reload the page."));

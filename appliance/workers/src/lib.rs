@@ -14,6 +14,7 @@
 
 pub mod frame;
 pub mod link;
+pub mod open_files;
 mod patience;
 pub mod sandbox;
 mod supervise;

@@ -89,6 +89,23 @@ pub(crate) fn no_new_privileges() -> io::Result<()> {
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// How many files this process may have open: now, and at most.
+#[allow(unsafe_code, reason = "getrlimit has no safe form")]
+pub(crate) fn open_files() -> io::Result<(u64, u64)> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is to a live local.
+    let done = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok((limit.rlim_cur, limit.rlim_max)) }
+}
+
+#[allow(unsafe_code, reason = "setrlimit has no safe form")]
+pub(crate) fn set_open_files(now: u64, most: u64) -> io::Result<()> {
+    let limit = libc::rlimit { rlim_cur: now, rlim_max: most };
+    // SAFETY: the pointer is to a live local.
+    let done = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// No memory image with keys in it is ever written.
 #[allow(unsafe_code, reason = "setrlimit has no safe form")]
 pub(crate) fn no_core_dump() -> io::Result<()> {

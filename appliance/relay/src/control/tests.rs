@@ -207,7 +207,7 @@ async fn no_other_address_is_a_peer() {
     }
     let bind = [channel(0x4001), peer("192.0.2.1:22")];
     assert_eq!(world.ask(METHOD_CHANNEL_BIND, &bind).await, 403, "another port of ours");
-    assert_eq!(world.control.counts().forbidden, 16);
+    assert_eq!(world.control.counts().refused.forbidden, 16);
     assert_eq!(allocation.peer_of(0x4001), None);
     assert_eq!(allocation.permitted(address("192.0.2.1:3478")), None);
 }
@@ -231,7 +231,7 @@ async fn credentials_that_are_wrong_expired_or_of_somebody_who_left_are_refused_
         assert_eq!(code(&answer), 401);
         assert!(reason(&answer).contains(sentence), "{}", reason(&answer));
     }
-    assert_eq!(world.control.counts().unauthorized, count);
+    assert_eq!(world.control.counts().refused.unauthorized, count);
     assert_eq!(world.control.counts().allocations, 0);
 }
 
@@ -253,7 +253,7 @@ async fn a_participant_has_so_many_allocations_and_no_more() {
     }
     world.client = client(999);
     assert_eq!(code(&world.allocate(&[]).await), 486);
-    assert_eq!(world.control.counts().over_quota, 1);
+    assert_eq!(world.control.counts().refused.over_quota, 1);
     world.control.close_client(&client(1)).await;
     assert_eq!(code(&world.allocate(&[]).await), 0);
 }

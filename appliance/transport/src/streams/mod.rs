@@ -6,22 +6,22 @@
 
 mod framing;
 mod handed;
-mod places;
 mod socket;
 mod stream;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener};
 use std::os::unix::net::UnixListener as StdUnixListener;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use belfry_media_api::Path;
+use belfry_media_api::{Path, RelayRefused};
 use belfry_model::outside::Target;
 use belfry_model::{Outside, ParticipantSid};
-use belfry_relay::{Client, Control, Now, Relayed};
+use belfry_relay::{Client, Control, Now, Places, PlacesMax, Relayed};
+use belfry_workers::open_files;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -29,7 +29,6 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::carrier::{Carrier, Kind};
 use crate::ring::{Inlet, Strayed};
-use places::Places;
 use socket::Socket;
 use stream::Protocol;
 
@@ -37,6 +36,12 @@ use stream::Protocol;
 const ASKED_MAX: usize = 1_024;
 /// Participants that came or went and that the thread has not been told of.
 const NOTICES_MAX: usize = 4_096;
+/// Streams at the same time: four for each of 500 people, and as many again.
+const STREAMS_MAX: usize = 4_096;
+/// From one address: a whole school may share one.
+const ADDRESS_STREAMS_MAX: usize = 2_048;
+/// From one address, of those that have not shown that they belong here.
+const ADDRESS_UNPROVED_MAX: usize = 256;
 /// How often what ran out is ended.
 const SWEEP: Duration = Duration::from_secs(1);
 /// After an `accept` that failed because file descriptors ran out.
@@ -60,7 +65,14 @@ pub(crate) struct Asked {
 #[derive(Clone, Debug)]
 pub(crate) struct Door {
     asked: Sender<(u8, Asked)>,
-    refused: Arc<AtomicU64>,
+    refused: Arc<std::sync::Mutex<Refused>>,
+}
+
+/// What streams and the relay refused so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Refused {
+    pub(crate) streams: u64,
+    pub(crate) relay: RelayRefused,
 }
 
 impl Door {
@@ -69,9 +81,9 @@ impl Door {
         self.asked.try_send((shard, asked)).is_ok()
     }
 
-    /// What streams and the relay refused so far.
-    pub(crate) fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
+    /// As of the last sweep. Both sides hold the lock for a copy only.
+    pub(crate) fn refused(&self) -> Refused {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -150,7 +162,11 @@ fn run(runtime: &Runtime, parts: Parts, noticed: Receiver<Notice>, beat: &Atomic
         let shared = Arc::new(Shared {
             control,
             inlets: parts.inlets,
-            places: Places::default(),
+            places: Places::new(PlacesMax {
+                all: open_files::connections_max(STREAMS_MAX, 1),
+                address: ADDRESS_STREAMS_MAX,
+                address_unproved: ADDRESS_UNPROVED_MAX,
+            }),
             refused: AtomicU64::new(0),
         });
         for listener in parts.ice_tcp {
@@ -262,17 +278,13 @@ impl Shared {
     }
 
     async fn sweep(&self, door: &Door) {
-        let mut refused = self.refused.load(Ordering::Relaxed);
+        let mut relay = RelayRefused::default();
         if let Some(mut control) = self.control().await {
             control.sweep(Instant::now());
-            let counts = control.counts();
-            refused += counts.malformed
-                + counts.throttled
-                + counts.unauthorized
-                + counts.forbidden
-                + counts.over_quota;
+            relay = control.counts().refused;
         }
-        door.refused.store(refused, Ordering::Relaxed);
+        let streams = self.refused.load(Ordering::Relaxed);
+        *door.refused.lock().unwrap_or_else(PoisonError::into_inner) = Refused { streams, relay };
     }
 
     /// Answers a request by UDP, by the shard that it came to.

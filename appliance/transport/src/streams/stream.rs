@@ -9,13 +9,12 @@ use std::time::{Duration, Instant};
 
 use belfry_media_api::Path;
 use belfry_model::Outside;
-use belfry_relay::{CHANNELS, Client, FRAMES, Relayed, SENDS, is_channel_data};
+use belfry_relay::{CHANNELS, Client, FRAMES, Place, Relayed, SENDS, is_channel_data};
 use tokio::io::Interest;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::MissedTickBehavior;
 
 use super::framing::DATAGRAMS;
-use super::places::Place;
 use super::{Shared, Socket, now};
 use crate::carrier::{Carrier, Kind, Queue};
 use crate::ring::{Strayed, owner_by_check};

@@ -1,15 +1,19 @@
-//! How many streams there may be, in all and from one address.
+//! How many connections there may be, in all and from one address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Streams at the same time: four for each of 500 people, and as many again.
-const STREAMS_MAX: usize = 4_096;
-/// From one address: a whole school may share one.
-const ADDRESS_STREAMS_MAX: usize = 2_048;
-/// From one address, of those that have not shown that they belong here.
-const ADDRESS_UNPROVED_MAX: usize = 256;
+/// What there is.
+#[derive(Clone, Copy, Debug)]
+pub struct PlacesMax {
+    /// At the same time.
+    pub all: usize,
+    /// From one address: a whole school may share one.
+    pub address: usize,
+    /// From one address, of those that have not shown that they belong here.
+    pub address_unproved: usize,
+}
 
 #[derive(Debug, Default)]
 struct Counted {
@@ -23,32 +27,39 @@ struct Table {
     addresses: HashMap<IpAddr, Counted>,
 }
 
-/// Counts the streams.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Places(Arc<Mutex<Table>>);
+/// Counts the connections.
+#[derive(Clone, Debug)]
+pub struct Places {
+    max: PlacesMax,
+    table: Arc<Mutex<Table>>,
+}
 
-/// One stream's place; given back when dropped.
+/// One connection's place; given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub struct Place {
     places: Places,
     address: IpAddr,
     proved: bool,
 }
 
 impl Places {
-    fn with<T>(&self, work: impl FnOnce(&mut Table) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    pub fn new(max: PlacesMax) -> Self {
+        Self { max, table: Arc::default() }
     }
 
-    /// A place for a stream from `address`, if there is one.
-    pub(crate) fn take(&self, address: IpAddr) -> Option<Place> {
+    fn with<T>(&self, work: impl FnOnce(&mut Table) -> T) -> T {
+        work(&mut self.table.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A place for a connection from `address`, if there is one.
+    pub fn take(&self, address: IpAddr) -> Option<Place> {
         let address = address.to_canonical();
         self.with(|table| {
             let counted = table.addresses.get(&address);
             let full = counted.is_some_and(|counted| {
-                counted.all >= ADDRESS_STREAMS_MAX || counted.unproved >= ADDRESS_UNPROVED_MAX
+                counted.all >= self.max.address || counted.unproved >= self.max.address_unproved
             });
-            if full || table.all >= STREAMS_MAX {
+            if full || table.all >= self.max.all {
                 return None;
             }
             table.all += 1;
@@ -61,8 +72,8 @@ impl Places {
 }
 
 impl Place {
-    /// The stream has shown that it belongs here.
-    pub(crate) fn prove(&mut self) {
+    /// The connection has shown that it belongs here.
+    pub fn prove(&mut self) {
         if !self.proved {
             self.proved = true;
             self.places.with(|table| {
@@ -91,14 +102,14 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
-    use super::{ADDRESS_UNPROVED_MAX, Places};
+    use super::{Places, PlacesMax};
 
     #[test]
     fn an_address_has_so_many_places_for_strangers_and_they_come_back() {
-        let places = Places::default();
+        let places = Places::new(PlacesMax { all: 100, address: 50, address_unproved: 20 });
         let (flood, other) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
         let mut taken: Vec<_> = std::iter::from_fn(|| places.take(flood)).collect();
-        assert_eq!(taken.len(), ADDRESS_UNPROVED_MAX);
+        assert_eq!(taken.len(), 20);
         assert!(places.take(other).is_some());
         taken[0].prove();
         let again = places.take(flood);
