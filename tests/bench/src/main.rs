@@ -5,7 +5,7 @@
 //! socket of its own over loopback, decrypting everything and sending reports and transport-wide
 //! feedback. Publisher and subscribers are str0m in RTP mode, in this process; the forwarder is a
 //! process of its own, whose utime + stime come from /proc. The rate rises to 1000 packets/s over
-//! 12 s. `--full`: 20 s after a warm-up of 3 s.
+//! 12 s. `--full`: 20 s after a warm-up of 3 s. `--relay`: the relay alone, which is in either.
 //!
 //! Belfry runs as it ships: pacing, bandwidth estimation, retransmission and statistics on, one
 //! shard. str0m runs with its defaults (no estimation, no pacing), one thread, one `sendto` a packet.
@@ -19,6 +19,7 @@ mod peer;
 mod process;
 mod publisher;
 mod reference;
+mod relay;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -68,8 +69,13 @@ fn main() -> ExitCode {
             reference::run().unwrap();
             return ExitCode::SUCCESS;
         }
+        Some(relay::SERVE) => {
+            relay::serve().unwrap();
+            return ExitCode::SUCCESS;
+        }
         _ => {}
     }
+    let relay_alone = args.iter().any(|arg| arg == "--relay");
     let full = args.iter().any(|arg| arg == "--full");
     if cfg!(debug_assertions) {
         println!("note: this is not a release build; its figures say nothing");
@@ -80,7 +86,7 @@ fn main() -> ExitCode {
          kB per peer |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|"
     );
     let mut figures = Vec::new();
-    for case in cases(full) {
+    for case in cases(full).into_iter().filter(|_| !relay_alone) {
         for forwarder in [Forwarder::Belfry, Forwarder::Str0m] {
             let title = format!(
                 "{} N={} at {}/s",
@@ -100,6 +106,16 @@ fn main() -> ExitCode {
                     failed_count += 1;
                 }
             }
+        }
+    }
+    match relay::measure(full) {
+        Ok(lines) => {
+            figures.extend(lines);
+            passed_count += 1;
+        }
+        Err(error) => {
+            println!("FAILED the relay: {error:#}");
+            failed_count += 1;
         }
     }
     for figure in figures {

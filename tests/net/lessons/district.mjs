@@ -58,6 +58,11 @@ export class District {
     return run("ip", "netns", "exec", this.namespace, ...command);
   }
 
+  /** The router does not look whether a source address is at the place that it comes from, as many do not. */
+  trustSources() {
+    for (const device of ["all", "eth0", ...this.sites.map((site) => site.device)]) set(this.router, `net/ipv4/conf/${device}/rp_filter`, 0);
+  }
+
   /** A new site behind a link; `settings` as of `belfry-net link --help`. */
   async site(name, settings = {}) {
     const site = new Site(this, this.sites.length + 1, name);
@@ -190,6 +195,17 @@ export class Site {
     this.host += 1;
     run("ip", "-n", this.namespace, "address", "add", at(this.host), "dev", "eth0");
     this.route(`10.20.${this.number}.1`);
+  }
+
+  get address() {
+    return `10.20.${this.number}.${this.host}`;
+  }
+
+  /** So many more addresses in its network; all that it has. */
+  addresses(count) {
+    const more = Array.from({ length: count }, (_, number) => `10.20.${this.number}.${100 + number}`);
+    for (const address of more) run("ip", "-n", this.namespace, "address", "add", `${address}/24`, "dev", "eth0");
+    return [this.address, ...more];
   }
 
   /** A program that runs `command` inside. */

@@ -92,6 +92,8 @@ pub(super) async fn serve(
     shared: Arc<Shared>,
 ) {
     let (queue, batches) = Queue::new();
+    // Where there is one shard alone, all is its.
+    let owner = (shared.inlets.len() == 1).then_some(0);
     let mut stream = Stream {
         socket,
         protocol,
@@ -99,7 +101,7 @@ pub(super) async fn serve(
         place,
         shared,
         carrier: None,
-        owner: None,
+        owner,
         queue,
         batches,
         read: Vec::with_capacity(READ_BYTES),
