@@ -60,6 +60,8 @@ pub enum Command {
         participant: ParticipantSid,
         offer_id: u32,
         sdp: String,
+        /// Clients send the codec that the answer names first.
+        preferences: Vec<Preference>,
     },
     /// Binds a media section of the publisher connection to a track. Nothing of a section is
     /// forwarded before.
@@ -147,6 +149,14 @@ pub struct Layer {
     pub width: u32,
     pub height: u32,
     pub bitrate_bps: u32,
+}
+
+/// The codec in which a track is to be sent, by the name that its section of the offer gives it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preference {
+    pub track_label: String,
+    /// As in `audio/red` or `video/VP9`.
+    pub mime: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,7 +9,8 @@ mod event;
 mod frame;
 
 pub use command::{
-    Command, Configure, Layer, MediaKind, Publication, Quality, Relay, Source, TrackSettings,
+    Command, Configure, Layer, MediaKind, Preference, Publication, Quality, Relay, Source,
+    TrackSettings,
 };
 pub use event::{
     Carried, Cause, ConnectionQuality, ConnectionState, Counters, DOWNLINK_INTERVAL, Downlink, End,

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use belfry_media_api::Section;
+use belfry_media_api::{Preference, Section};
 use belfry_model::Outside;
 use belfry_model::outside::Refusal;
 
@@ -62,6 +62,7 @@ impl Publisher {
     pub(crate) fn answer(
         &mut self,
         text: &str,
+        preferences: &[Preference],
         shared: &Shared,
     ) -> Result<(String, Vec<Section>), Refusal<SdpError>> {
         let offer = DESCRIPTION.parse(Outside::new(text.as_bytes()))?;
@@ -69,10 +70,12 @@ impl Publisher {
         let origin = Origin { session_id: self.session_id, version: self.version + 1 };
         // A trial first: the real answer needs the credentials of a restart, which are made only
         // when the offer is taken.
-        sdp::answer(&offer, &shared.local(&self.connection), origin).map_err(refused)?;
+        let answer = |connection: &Connection| {
+            sdp::answer(&offer, preferences, &shared.local(connection), origin).map_err(refused)
+        };
+        answer(&self.connection)?;
         self.connection.set_remote(&offer.ufrag, &offer.pwd, offer.fingerprint, Setup::Active);
-        let answer =
-            sdp::answer(&offer, &shared.local(&self.connection), origin).map_err(refused)?;
+        let answer = answer(&self.connection)?;
         self.version += 1;
         self.settle(answer.received);
         Ok((answer.text, answer.sections))

@@ -267,8 +267,8 @@ impl Sfu {
         self.for_participant(&participant, now, outbox, |room, context| {
             let sid = &participant;
             match command {
-                Command::PublisherOffer { offer_id, sdp, .. } => {
-                    room.publisher_offer(sid, offer_id, &sdp, context);
+                Command::PublisherOffer { offer_id, sdp, preferences, .. } => {
+                    room.publisher_offer(sid, offer_id, &sdp, &preferences, context);
                 }
                 Command::Subscribe { track, publisher, stream, .. } => {
                     room.subscribe(sid, &track, publisher, stream, context);

@@ -208,6 +208,7 @@ impl Lesson {
             participant: sid.clone(),
             offer_id: 1,
             sdp: offer.to_sdp_string(),
+            preferences: Vec::new(),
         });
         let answer = self.until("an answer", |lesson| {
             lesson.events.iter().find_map(|event| match event {

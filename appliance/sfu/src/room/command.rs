@@ -1,7 +1,8 @@
 //! What the control plane asks of a room.
 
 use belfry_media_api::{
-    Carried, DataKind, Event, MediaKind, PeerRole, Publication, SubscriptionError, TrackSettings,
+    Carried, DataKind, Event, MediaKind, PeerRole, Preference, Publication, SubscriptionError,
+    TrackSettings,
 };
 use belfry_model::limits::{PARTICIPANT_TRACKS_MAX, ROOM_PARTICIPANTS_MAX, TRACK_LAYERS_MAX};
 use belfry_model::{ParticipantSid, TrackSid};
@@ -88,6 +89,7 @@ impl Room {
         sid: &ParticipantSid,
         offer_id: u32,
         text: &str,
+        preferences: &[Preference],
         context: &mut Context<'_>,
     ) {
         let Some(&key) = self.by_participant.get(sid) else { return };
@@ -98,7 +100,7 @@ impl Room {
             participant.publisher = Some(Publisher::new(connection_key, connection, context.now));
         }
         let Some(publisher) = participant.publisher.as_mut() else { return };
-        let event = match publisher.answer(text, context.shared) {
+        let event = match publisher.answer(text, preferences, context.shared) {
             Ok((sdp, sections)) => {
                 Event::PublisherAnswer { participant: sid.clone(), offer_id, sdp, sections }
             }

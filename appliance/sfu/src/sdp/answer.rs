@@ -1,6 +1,6 @@
 //! The answer to a client's offer for its publisher connection: we receive, the client sends.
 
-use belfry_media_api::{MediaKind, Section};
+use belfry_media_api::{MediaKind, Preference, Section};
 use belfry_model::limits::DATA_MESSAGE_BYTES_MAX;
 use rtc_sdp::description::media::MediaDescription;
 
@@ -43,16 +43,18 @@ pub(crate) struct Received {
 }
 
 /// Answers an offer. Depends on nothing but its arguments: a client's later offers repeat the
-/// payload types and ids that it chose first, so the same answer comes of them.
+/// payload types and ids that it chose first, so the same answer comes of them. `preferences`: what
+/// is named first in the sections of these tracks, if it was offered there.
 pub(crate) fn answer(
     offer: &Remote,
+    preferences: &[Preference],
     local: &Local<'_>,
     origin: Origin,
 ) -> Result<Answer, SdpError> {
     if offer.setup == Setup::Passive {
         return Err(SdpError::Setup);
     }
-    let mut shared = Shared::new(offer);
+    let mut shared = Shared::new(offer, preferences);
     let accepted: Vec<_> = offer.sections.iter().map(|section| shared.accept(section)).collect();
     let tagged = accepted.iter().position(Option::is_some);
     let mut answer =
@@ -106,7 +108,8 @@ enum Accepted {
 }
 
 /// What the sections of a bundle share: one transport, hence one space of payload types.
-struct Shared {
+struct Shared<'a> {
+    preferences: &'a [Preference],
     /// The first accepted section was in the BUNDLE group; a second transport is never opened.
     bundled: Option<bool>,
     data: bool,
@@ -118,13 +121,13 @@ struct Shared {
     stereo: bool,
 }
 
-impl Shared {
-    fn new(offer: &Remote) -> Self {
+impl<'a> Shared<'a> {
+    fn new(offer: &Remote, preferences: &'a [Preference]) -> Self {
         let stereo = offer.sections.iter().flat_map(|section| &section.codecs).any(|codec| {
             codec.kind(MediaKind::Audio) == Some(CodecKind::Opus)
                 && codec.parameter("sprop-stereo") == Some("1")
         });
-        Self { bundled: None, data: false, meanings: [const { None }; 128], stereo }
+        Self { preferences, bundled: None, data: false, meanings: [const { None }; 128], stereo }
     }
 
     fn accept(&mut self, section: &RemoteSection) -> Option<Accepted> {
@@ -152,8 +155,7 @@ impl Shared {
         if !section.rtcp_mux {
             return None;
         }
-        let mut codecs: Vec<NegotiatedCodec> = Vec::new();
-        let mut fmtps = Vec::new();
+        let mut agreed = Vec::new();
         for codec in &section.codecs {
             let Some((codec_kind, fmtp)) = self.parameters(codec, section, kind) else { continue };
             let meaning = &mut self.meanings[usize::from(codec.pt)];
@@ -163,14 +165,14 @@ impl Shared {
                 continue;
             }
             let rtx = section.codecs.iter().find(|rtx| rtx.rtx_for == Some(codec.pt));
-            codecs.push(NegotiatedCodec {
-                kind: codec_kind,
-                pt: codec.pt,
-                rtx_pt: rtx.filter(|_| kind == MediaKind::Video).map(|rtx| rtx.pt),
-                feedback: codec.feedback,
-            });
-            fmtps.push(fmtp);
+            let rtx_pt = rtx.filter(|_| kind == MediaKind::Video).map(|rtx| rtx.pt);
+            let (pt, feedback) = (codec.pt, codec.feedback);
+            agreed.push((NegotiatedCodec { kind: codec_kind, pt, rtx_pt, feedback }, fmtp));
         }
+        let preferred = self.preferred(section);
+        // Stable: what is not preferred stays in the client's order.
+        agreed.sort_by_key(|(codec, _)| Some(codec.kind) != preferred);
+        let (codecs, fmtps): (Vec<_>, Vec<_>) = agreed.into_iter().unzip();
         if codecs.iter().all(|codec| codec.kind == CodecKind::Red) {
             return None;
         }
@@ -201,6 +203,13 @@ impl Shared {
             track_label: section.track_label.clone(),
         };
         Some(Accepted::Media { received: Box::new(received), fmtps })
+    }
+
+    /// The codec that the track of this section is to be sent in.
+    fn preferred(&self, section: &RemoteSection) -> Option<CodecKind> {
+        let label = section.track_label.as_ref()?;
+        let preference = self.preferences.iter().find(|one| one.track_label == *label)?;
+        CodecKind::ALL.into_iter().find(|kind| kind.mime().eq_ignore_ascii_case(&preference.mime))
     }
 
     /// The codec and our parameters for it. Nothing is copied but checked numbers.
@@ -288,16 +297,12 @@ fn receiving(
         }
     }
     let mut formats = Vec::new();
-    for offered in &section.codecs {
-        let position = received.codecs.iter().position(|codec| codec.pt == offered.pt);
-        if let Some(at) = position {
-            let codec = &received.codecs[at];
-            formats.push(codec.pt.to_string());
-            lines.codec(codec.kind, codec.pt, &fmtps[at], codec.feedback);
-            if let Some(rtx_pt) = codec.rtx_pt {
-                formats.push(rtx_pt.to_string());
-                lines.rtx(rtx_pt, codec.pt);
-            }
+    for (codec, fmtp) in received.codecs.iter().zip(fmtps) {
+        formats.push(codec.pt.to_string());
+        lines.codec(codec.kind, codec.pt, fmtp, codec.feedback);
+        if let Some(rtx_pt) = codec.rtx_pt {
+            formats.push(rtx_pt.to_string());
+            lines.rtx(rtx_pt, codec.pt);
         }
     }
     for rid in &received.rids {

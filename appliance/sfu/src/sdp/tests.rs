@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use belfry_media_api::MediaKind;
+use belfry_media_api::{MediaKind, Preference};
 use belfry_model::Outside;
 use belfry_model::outside::Target;
 use proptest::prelude::*;
@@ -49,7 +49,7 @@ fn with_local<T>(act: impl FnOnce(&Local<'_>) -> T) -> T {
 }
 
 fn answer_to(text: &str) -> Answer {
-    with_local(|local| answer(&parse(text), local, ORIGIN)).expect("the offer is answered")
+    with_local(|local| answer(&parse(text), &[], local, ORIGIN)).expect("the offer is answered")
 }
 
 fn outgoing(n: u32, kind: MediaKind, codecs: &[CodecKind]) -> Outgoing {
@@ -136,6 +136,55 @@ fn the_sections_on_which_a_client_sends_are_announced_with_its_names() {
     assert_eq!(inactive.sections.len(), 1, "a section that does not send is not announced");
     assert_eq!(inactive.received.len(), 2, "but stays negotiated");
     assert!(section_lines(&inactive.text, "2").contains(&"a=inactive"));
+}
+
+#[test]
+fn what_a_track_is_to_be_sent_in_is_named_first() {
+    let offer = parse(CHROMIUM);
+    let label =
+        |at: usize| offer.sections[at].track_label.clone().expect("Chromium names its tracks");
+    let preferences = |sound: &str, picture: &str| {
+        [(label(1), sound), (label(2), picture)]
+            .map(|(track_label, mime)| Preference { track_label, mime: mime.to_owned() })
+    };
+    let answered = |preferences: &[Preference]| {
+        with_local(|local| answer(&offer, preferences, local, ORIGIN)).expect("it is answered")
+    };
+    let plain = answer_to(CHROMIUM);
+    for (name, kind) in [
+        ("video/vp9", CodecKind::Vp9),
+        ("video/AV1", CodecKind::Av1),
+        ("video/h264", CodecKind::H264),
+    ] {
+        let answer = answered(&preferences("audio/red", name));
+        let [sound, picture] = &answer.received[..] else { panic!("two sections are received") };
+        assert_eq!(sound.codecs[0].kind, CodecKind::Red);
+        assert_eq!(sound.codecs[1].kind, CodecKind::Opus);
+        assert_eq!(picture.codecs[0].kind, kind);
+        assert_eq!(answer.sections[1].mime, kind.mime());
+        let listed =
+            format!("{} {}", picture.codecs[0].pt, picture.codecs[0].rtx_pt.expect("has one"));
+        assert!(
+            answer.text.contains(&format!("m=video 9 UDP/TLS/RTP/SAVPF {listed} ")),
+            "{}",
+            answer.text
+        );
+        assert!(answer.text.contains("m=audio 9 UDP/TLS/RTP/SAVPF 63 111\r\n"), "{}", answer.text);
+        assert!(answer.text.contains("a=fmtp:63 111/111\r\n"));
+        // Layers that the payload does not tell are read from the descriptor.
+        let described = picture.extensions.id(Extension::DependencyDescriptor).is_some();
+        assert_eq!(described, kind != CodecKind::Vp9);
+        // Nothing but the order has changed.
+        let sorted = |codecs: &[super::NegotiatedCodec]| {
+            let mut pts: Vec<_> = codecs.iter().map(|codec| codec.pt).collect();
+            pts.sort_unstable();
+            pts
+        };
+        assert_eq!(sorted(&picture.codecs), sorted(&plain.received[1].codecs));
+    }
+    // What was not offered changes nothing.
+    assert_eq!(answered(&preferences("audio/opus", "video/mpeg2")).text, plain.text);
+    assert_eq!(answered(&[]).text, plain.text);
 }
 
 #[test]
@@ -233,7 +282,7 @@ fn without_the_rid_extension_simulcast_is_not_accepted() {
 #[test]
 fn a_client_that_would_be_the_dtls_server_is_refused() {
     let offer = parse(&CHROMIUM.replace("a=setup:actpass", "a=setup:passive"));
-    let refused = with_local(|local| answer(&offer, local, ORIGIN)).err();
+    let refused = with_local(|local| answer(&offer, &[], local, ORIGIN)).err();
     assert_eq!(refused, Some(SdpError::Setup));
 }
 
@@ -395,7 +444,7 @@ proptest! {
     #[test]
     fn whatever_is_parsed_is_answered_in_its_own_shape(bytes in mangled()) {
         let Ok(offer) = DESCRIPTION.parse(Outside::new(&bytes)) else { return Ok(()) };
-        let Ok(answer) = with_local(|local| answer(&offer, local, ORIGIN)) else { return Ok(()) };
+        let Ok(answer) = with_local(|local| answer(&offer, &[], local, ORIGIN)) else { return Ok(()) };
         let lines: Vec<_> = answer.text.split("\r\n").collect();
         prop_assert!(lines.iter().all(|line| !line.contains(['\r', '\n'])));
         let mids: Vec<_> =
@@ -430,7 +479,7 @@ fn candidates_over_tcp_are_passive_and_come_after_those_over_udp() {
     let tcp = ["192.0.2.1:7881".parse().expect("an address")];
     let answered = with_local(|local| {
         let local = Local { tcp_candidates: &tcp, ..*local };
-        answer(&parse(CHROMIUM), &local, ORIGIN).expect("the offer is answered")
+        answer(&parse(CHROMIUM), &[], &local, ORIGIN).expect("the offer is answered")
     });
     let lines: Vec<&str> =
         answered.text.lines().filter(|line| line.starts_with("a=candidate")).collect();

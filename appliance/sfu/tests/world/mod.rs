@@ -144,7 +144,12 @@ impl World {
 
     pub(crate) fn offer(&mut self, index: usize, sdp: String) {
         let participant = sid(index);
-        self.command(Command::PublisherOffer { participant, offer_id: 1, sdp });
+        self.command(Command::PublisherOffer {
+            participant,
+            offer_id: 1,
+            sdp,
+            preferences: Vec::new(),
+        });
     }
 
     fn publish(

@@ -127,7 +127,8 @@ impl Room {
             return;
         }
         let (participant, offer_id, sdp) = (sid.clone(), offer.id, offer.sdp);
-        self.command(Command::PublisherOffer { participant, offer_id, sdp });
+        let preferences = self.preferences(sid);
+        self.command(Command::PublisherOffer { participant, offer_id, sdp, preferences });
     }
 
     fn subscriber_answer(&mut self, sid: &ParticipantSid, answer: proto::SessionDescription) {

@@ -3,7 +3,7 @@
 //! A client says twice what it publishes: by `add_track` and by a section of its offer, in either
 //! order. Chromium and native clients name the track alike in both; Firefox does not.
 
-use belfry_media_api::{Command, Layer, MediaKind, Publication, Section, Source};
+use belfry_media_api::{Command, Layer, MediaKind, Preference, Publication, Section, Source};
 use belfry_model::{ParticipantSid, Timestamp, TrackSid, limits};
 use livekit_protocol as proto;
 use livekit_protocol::request_response::{Reason, Request};
@@ -103,6 +103,20 @@ impl Room {
             return Err((Reason::LimitExceeded, Rule::TooMany));
         }
         Ok(source)
+    }
+
+    /// What a participant's tracks are to be sent in, as was asked: the same in each of its offers,
+    /// whatever is sent meanwhile.
+    pub(super) fn preferences(&self, sid: &ParticipantSid) -> Vec<Preference> {
+        let Some(participant) = self.participants.get(sid) else { return Vec::new() };
+        let pending = participant.pending.iter().filter_map(|pending| {
+            preference(&pending.cid, pending.asked_codec.as_deref(), &pending.info)
+        });
+        let own = self.tracks.values().filter(|track| track.publisher == *sid);
+        let bound = own.filter_map(|track| {
+            preference(track.label.as_ref()?, track.asked_codec.as_deref(), &track.info)
+        });
+        pending.chain(bound).collect()
     }
 
     /// The media plane took an offer: what the client sends is known.
@@ -346,6 +360,20 @@ fn sid_prefix(source: Source) -> &'static str {
     }
 }
 
+/// Sound with redundancy unless its client wants none; pictures as asked for.
+fn preference(label: &str, codec: Option<&str>, info: &proto::TrackInfo) -> Option<Preference> {
+    let mime = match (info.r#type(), codec) {
+        (proto::TrackType::Audio, _) => audio_mime(info.disable_red).to_owned(),
+        (_, Some(codec)) => format!("video/{codec}"),
+        (_, None) => return None,
+    };
+    Some(Preference { track_label: label.to_owned(), mime })
+}
+
+fn audio_mime(disable_red: bool) -> &'static str {
+    if disable_red { "audio/opus" } else { "audio/red" }
+}
+
 /// A track as its publisher and the others are told of it.
 #[allow(deprecated, reason = "older clients read the deprecated copies")]
 fn track_info(
@@ -357,8 +385,7 @@ fn track_info(
     let video = wire::kind(source) == MediaKind::Video;
     let layers = if video { info::wire_layers(&info::layers(request)) } else { Vec::new() };
     let mime_type = match request.simulcast_codecs.first() {
-        _ if !video && request.disable_red => "audio/opus",
-        _ if !video => "audio/red",
+        _ if !video => audio_mime(request.disable_red),
         Some(codec) if codec.codec.eq_ignore_ascii_case("h264") => "video/H264",
         Some(codec) if codec.codec.eq_ignore_ascii_case("vp9") => "video/VP9",
         Some(codec) if codec.codec.eq_ignore_ascii_case("av1") => "video/AV1",

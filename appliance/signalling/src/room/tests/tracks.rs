@@ -468,3 +468,42 @@ fn a_student_cannot_choose_who_hears_it_and_a_teacher_can() {
     );
     assert!(stage.commands.is_empty() && stage.notices.is_empty());
 }
+
+#[test]
+fn each_offer_goes_on_with_what_its_tracks_are_to_be_sent_in() {
+    let mut stage = Stage::new();
+    let client = stage.arrive("p1", LessonRole::Teacher);
+    let offered = |stage: &mut Stage| {
+        stage.clear();
+        let offer = proto::SessionDescription { sdp: "v=0".to_owned(), ..Default::default() };
+        stage.ask(&client, Asked::Offer(offer));
+        let preferences = stage.commands.iter().find_map(|command| match command {
+            Command::PublisherOffer { preferences, .. } => Some(preferences.clone()),
+            _ => None,
+        });
+        let mut named: Vec<_> = preferences
+            .expect("the offer goes on")
+            .into_iter()
+            .map(|one| (one.track_label, one.mime))
+            .collect();
+        named.sort();
+        named
+    };
+    let pair = |label: &str, mime: &str| (label.to_owned(), mime.to_owned());
+    assert!(offered(&mut stage).is_empty());
+    stage.ask(&client, Asked::AddTrack(add_track("mic", MIC)));
+    let plain = proto::AddTrackRequest { disable_red: true, ..add_track("music", MIC) };
+    stage.ask(&client, Asked::AddTrack(plain));
+    let codec = proto::SimulcastCodec { codec: "VP9".to_owned(), ..Default::default() };
+    let film = proto::AddTrackRequest { simulcast_codecs: vec![codec], ..add_track("cam", CAM) };
+    stage.ask(&client, Asked::AddTrack(film));
+    stage.ask(&client, Asked::AddTrack(add_track("screen", SCREEN)));
+    let all = [pair("cam", "video/vp9"), pair("mic", "audio/red"), pair("music", "audio/opus")];
+    assert_eq!(offered(&mut stage), all);
+    // Another codec is sent after all: what is agreed stays.
+    answer(&mut stage, &client, vec![section("mic", MIC), section("cam", CAM)]);
+    for (_, track) in published(&stage) {
+        stage.event(Event::TrackStarted { track, mime: "audio/opus".to_owned() });
+    }
+    assert_eq!(offered(&mut stage), all);
+}
