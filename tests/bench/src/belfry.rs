@@ -46,8 +46,12 @@ impl Belfry {
         let room = RoomSid::new("RM_bench");
         let participant = ParticipantSid::new(PUBLISHER);
         self.send(Command::OpenParticipant { room, participant: participant.clone() }).await?;
-        let offered =
-            Command::PublisherOffer { participant: participant.clone(), offer_id: 1, sdp: offer };
+        let offered = Command::PublisherOffer {
+            participant: participant.clone(),
+            offer_id: 1,
+            sdp: offer,
+            preferences: Vec::new(),
+        };
         self.send(offered).await?;
         let answer = loop {
             match self.next().await? {

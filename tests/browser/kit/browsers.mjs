@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 import puppeteer from "puppeteer-core";
+import { countSound } from "./coded.mjs";
 import { pullableDevices } from "./devices.mjs";
 import { keepConnections } from "./media.mjs";
 import { keepClassSocket } from "./sockets.mjs";
@@ -23,7 +24,7 @@ const CHROMIUM_FLAGS = [
   "--autoplay-policy=no-user-gesture-required",
 ];
 
-const SCRIPTS = { devices: pullableDevices, sockets: keepClassSocket };
+const SCRIPTS = { coded: countSound, devices: pullableDevices, sockets: keepClassSocket };
 
 export function trust(folder, certificate) {
   mkdirSync(folder, { recursive: true });

@@ -79,19 +79,63 @@ export async function tabTo(page, name) {
   throw new Error(`no Tab leads to ${name}`);
 }
 
-/** What opens with Enter has to take the keyboard, keep it, and give it back where it was. `inside`: a selector. */
-export async function opensAndCloses(page, opener, inside) {
+/** Opens something with Enter: it has to take the keyboard. */
+async function opens(page, opener, inside) {
   await tabTo(page, opener);
   await page.keyboard.press("Enter");
   await page.waitForFunction((selector) => document.activeElement?.closest(selector), inside);
+}
+
+/** Closes it with Escape: it has to give the keyboard back. */
+async function closes(page, opener, inside) {
+  await page.keyboard.press("Escape");
+  await page.waitForFunction((selector) => !document.querySelector(selector), inside);
+  const back = await focused(page);
+  if (!back.endsWith(` ${opener}`)) throw new Error(`${opener}: the keyboard comes back to ${back}`);
+}
+
+/** A dialog takes the keyboard, keeps it, and gives it back where it was. */
+export async function dialog(page, opener) {
+  const inside = "[role=dialog]";
+  await opens(page, opener, inside);
   const steps = await page.evaluate((selector) => document.querySelector(selector).querySelectorAll("button, input, select").length, inside);
   for (let step = 0; step < steps + 2; step += 1) {
     await page.keyboard.press("Tab");
     const held = await page.evaluate((selector) => document.activeElement?.closest(selector) !== null, inside);
     if (!held) throw new Error(`${opener}: the keyboard leaves at step ${step}: ${await focused(page)}`);
   }
-  await page.keyboard.press("Escape");
+  await closes(page, opener, inside);
+}
+
+/** Runs in the page: the entry of the menu that has the keyboard, counted from the first. */
+function entryWithKeyboard() {
+  const entries = [...document.querySelectorAll("[role=menu] [role^=menuitem]")];
+  return { at: entries.indexOf(document.activeElement), of: entries.length };
+}
+
+/** A menu is one stop of Tab (ARIA practices, "menu button"): arrows lead through its entries and Tab leads out of it, to what
+ *  comes after its button; Escape gives the keyboard back. */
+export async function menuOf(page, opener) {
+  const inside = "[role=menu]";
+  await opens(page, opener, inside);
+  const { of } = await page.evaluate(entryWithKeyboard);
+  if (of < 2) throw new Error(`${opener}: a menu of ${of} entries`);
+  const isAt = async (key, wanted) => {
+    await page.keyboard.press(key);
+    const { at } = await page.evaluate(entryWithKeyboard);
+    if (at !== wanted) throw new Error(`${opener}: ${key} leads to entry ${at} instead of ${wanted}`);
+  };
+  await isAt("End", of - 1);
+  await isAt("Home", 0);
+  for (let entry = 1; entry < of; entry += 1) await isAt("ArrowDown", entry);
+  await closes(page, opener, inside);
+  const button = await page.evaluateHandle(() => document.activeElement);
+  await opens(page, opener, inside);
+  await page.keyboard.press("Tab");
   await page.waitForFunction((selector) => !document.querySelector(selector), inside);
-  const back = await focused(page);
-  if (!back.endsWith(` ${opener}`)) throw new Error(`${opener}: the keyboard comes back to ${back}`);
+  const onward = await page.evaluate((one) => {
+    const next = document.activeElement;
+    return next !== document.body && Boolean(one.compareDocumentPosition(next) & Node.DOCUMENT_POSITION_FOLLOWING);
+  }, button);
+  if (!onward) throw new Error(`${opener}: Tab leads out to ${await focused(page)}`);
 }

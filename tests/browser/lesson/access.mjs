@@ -1,6 +1,6 @@
 // For whom cannot see the screen, or cannot use a mouse.
 
-import { focused, opensAndCloses, tabTo, walk } from "../kit/keyboard.mjs";
+import { dialog, focused, menuOf, tabTo, walk } from "../kit/keyboard.mjs";
 import { scenario } from "../kit/scenarios.mjs";
 import { accessible, hears, layout, muted, panel, stage, unmuted } from "./steps.mjs";
 
@@ -49,10 +49,8 @@ export async function access(all) {
     await first.see("Close People");
     await first.page.keyboard.press("p");
     await first.miss("Close People");
-    await opensAndCloses(first.page, "Settings", "[role=dialog]");
-    await opensAndCloses(first.page, "Leave", "[role=dialog]");
-    await opensAndCloses(teacher.page, "Layout", "[role=menu]");
-    await opensAndCloses(teacher.page, `Actions for ${second.me.name}`, "[role=menu]");
+    for (const opener of ["Settings", "Leave"]) await dialog(first.page, opener);
+    for (const opener of ["Layout", `Actions for ${second.me.name}`]) await menuOf(teacher.page, opener);
     // A tile is enlarged, and a shortcut does not act on what is being typed.
     await tabTo(teacher.page, "Layout");
     await teacher.page.keyboard.press("Enter");

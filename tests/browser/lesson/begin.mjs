@@ -1,8 +1,12 @@
 // A lesson begins, and media flows.
 
+import { soundCounted } from "../kit/coded.mjs";
 import { figure, scenario } from "../kit/scenarios.mjs";
 import { until } from "../kit/wait.mjs";
-import { filmed, join, unmuted } from "./steps.mjs";
+import { filmed, join, muted, unmuted } from "./steps.mjs";
+
+/** Frames of a voice after which it is said in what it comes: two seconds of them. */
+const FRAMES_MIN = 100;
 
 /** Runs in the page: the id of the track that somebody's tile shows. */
 function trackOfTile(name) {
@@ -38,6 +42,37 @@ export async function begin(all) {
     }
     await Promise.all(everyone.map((person) => person.receives("audio", 3)));
     await Promise.all(everyone.map((person) => person.receives("video", 3)));
+  });
+
+  await scenario("lesson.37", "the teacher's voice comes with redundancy to those who take it, and without to the others", async () => {
+    const someone = await all.atChromium({ scripts: ["coded"] });
+    await someone.signIn(all.account("student", 3));
+    await someone.page.goto(origin + all.lesson);
+    await someone.press("Camera on");
+    await join(someone, "Join");
+    const heard = await someone.receives("audio", 4);
+    const voice = await until("one of four voices comes with redundancy", async () => {
+      const sources = Object.entries(await someone.evaluate(soundCounted));
+      if (sources.length !== heard.length || sources.some(([, { red, opus }]) => red + opus < FRAMES_MIN)) return null;
+      const redundant = sources.filter(([, { red }]) => red > 0);
+      if (redundant.length !== 1 || redundant[0][1].opus > 0) throw new Error(JSON.stringify(sources));
+      return heard.find((row) => String(row.ssrc) === redundant[0][0]);
+    });
+    // It is the teacher's, and a mute holds for it as for any other.
+    await muted(teacher);
+    await someone.standsStill(voice, "packets");
+    await unmuted(teacher);
+    const again = await someone.receives("audio", 4);
+    if (!again.some((row) => row.ssrc === voice.ssrc)) throw new Error("the teacher is not heard again");
+    // Firefox knows no redundancy: it gets the voice alone, in half as many bytes.
+    const each = ({ bytes, packets }) => bytes / packets;
+    const alone = Math.max(...(await third.receives("audio", 3)).map(each));
+    const [both] = again.filter((row) => row.ssrc === voice.ssrc).map(each);
+    if (both < 1.5 * alone) throw new Error(`${both} bytes a packet with redundancy, ${alone} without`);
+    await someone.press("Leave");
+    await someone.press("Leave lesson");
+    await teacher.see("4 people");
+    await someone.page.context().close();
   });
 
   await scenario("lesson.7", "an enlarged tile changes the simulcast layer at the receiver", async () => {
