@@ -22,6 +22,7 @@ mod walk;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing_subscriber::EnvFilter;
 
 use crate::args::{Args, Command};
 
@@ -29,8 +30,14 @@ fn main() -> ExitCode {
     // Both processes: the media process inherits it. If it fails, the limits of connections follow.
     let _raised = belfry_workers::open_files::raise();
     let outcome = match Args::parse().command {
-        Command::Media => belfry_media::run().map_err(Into::into),
-        Command::Serve(serve) => serve::run(&serve),
+        Command::Media => {
+            log();
+            belfry_media::run().map_err(Into::into)
+        }
+        Command::Serve(serve) => {
+            log();
+            serve::run(&serve)
+        }
         Command::DemoSignIns(data) => console::demo_sign_ins(&data),
         Command::Routes => {
             routes::print();
@@ -48,4 +55,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What happens is told on standard error, by both processes alike.
+fn log() {
+    // The crates below us say more than an operator wants to read, some of it once per packet.
+    let filter = EnvFilter::try_from_env("BELFRY_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("warn,belfry=info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }

@@ -21,7 +21,6 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
-use tracing_subscriber::EnvFilter;
 
 use crate::args::Serve;
 use crate::certificates::Shown;
@@ -37,10 +36,6 @@ const LINK_REPORTS_MAX: usize = 4096;
 const SWEEP_EVERY: Duration = Duration::from_hours(1);
 
 pub(crate) fn run(args: &Serve) -> Result<()> {
-    // The crates below us say more than an operator wants to read, some of it once per packet.
-    let filter = EnvFilter::try_from_env("BELFRY_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("warn,belfry=info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -46,12 +46,13 @@ impl Tap {
         }
     }
 
-    /// Counts a packet; false if it holds nothing for anybody.
-    fn take(&self, packet: &mut rtp::Packet) -> bool {
+    /// Counts a packet, and brings a repeated one back into its stream.
+    fn take(&self, packet: &mut rtp::Packet) {
         let repair = self.repairs.get(&packet.header.ssrc).copied();
         if let Some((ssrc, payload_type)) = repair {
             if packet.payload.len() < RTX_HEADER_BYTES {
-                return false; // Padding alone, a probe for bandwidth.
+                // Padding alone, a probe for bandwidth: only the feedback has to know of it.
+                return;
             }
             let original = packet.payload.split_to(RTX_HEADER_BYTES);
             packet.header.sequence_number = u16::from_be_bytes([original[0], original[1]]);
@@ -61,7 +62,6 @@ impl Tap {
         let header = &packet.header;
         let length = packet.payload.len();
         self.counters.take(header.ssrc, header.sequence_number, length, repair.is_some());
-        true
     }
 }
 
@@ -78,19 +78,14 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Tap {
     type Time = Instant;
 
     fn handle_read(&mut self, mut message: TaggedPacket) -> Result<(), Error> {
-        let useful = match &mut message.message.packet {
+        match &mut message.message.packet {
             Packet::Rtp(packet) => self.take(packet),
-            Packet::Rtcp(packets) => {
-                if packets.iter().any(|one| asks_for_keyframe(one.as_ref())) {
-                    self.keyframe.store(true, Ordering::Relaxed);
-                }
-                true
+            Packet::Rtcp(packets) if packets.iter().any(|one| asks_for_keyframe(one.as_ref())) => {
+                self.keyframe.store(true, Ordering::Relaxed);
             }
-            _ => true,
-        };
-        if useful {
-            self.inbound.push_back(message);
+            _ => {}
         }
+        self.inbound.push_back(message);
         Ok(())
     }
 

@@ -32,6 +32,9 @@ const OVERUSE_MS_MIN: f64 = 10.0;
 const JUMP: Micros = 3_000_000;
 /// The shortest way of so long is what the path needs without queues; clocks drift, so not for ever.
 const BASE_AGE: Micros = 15_000_000;
+/// A queue is what even the luckiest packet of so long (at least, and twice that at most) waits
+/// for: a device that looks at its packets late now and then, and jitter, let one through at once.
+const STANDING: Micros = 60_000;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Usage {
@@ -99,6 +102,11 @@ impl Delay {
     /// How much longer than the shortest way packets take now.
     pub(super) fn queue(&self) -> Micros {
         self.base.queue
+    }
+
+    /// By how much the ways of two packets in a row differ (RFC 3550, 6.4.1).
+    pub(super) fn jitter(&self) -> Micros {
+        self.base.jitter as Micros
     }
 }
 
@@ -208,26 +216,43 @@ impl Detector {
     }
 }
 
-/// The shortest way, and how much longer it takes now.
-#[derive(Debug, Default)]
-struct Base {
-    /// The minima of this and the last period: differences of two clocks, so of any sign.
+/// The least of this and of the last stretch of time.
+#[derive(Clone, Copy, Debug, Default)]
+struct Least {
     minima: [Option<Micros>; 2],
     since: Micros,
+}
+
+impl Least {
+    fn take(&mut self, value: Micros, at: Micros, stretch: Micros) -> Micros {
+        if at - self.since > stretch {
+            self.minima = [None, self.minima[0]];
+            self.since = at;
+        }
+        let least = |minimum: Option<Micros>| minimum.map_or(value, |least| least.min(value));
+        self.minima[0] = Some(least(self.minima[0]));
+        least(self.minima[0]).min(least(self.minima[1]))
+    }
+}
+
+/// The shortest way, and how much longer it takes now. Ways are differences of two clocks, so of
+/// any sign.
+#[derive(Debug, Default)]
+struct Base {
+    shortest: Least,
+    standing: Least,
     queue: Micros,
+    way: Option<Micros>,
+    jitter: f64,
 }
 
 impl Base {
     fn arrived(&mut self, sent: Micros, arrival: Micros) {
         let way = arrival - sent;
-        if arrival - self.since > BASE_AGE {
-            self.minima = [None, self.minima[0]];
-            self.since = arrival;
-        }
-        let least = |minimum: Option<Micros>| minimum.map_or(way, |minimum| minimum.min(way));
-        self.minima[0] = Some(least(self.minima[0]));
-        let shortest = least(self.minima[0]).min(least(self.minima[1]));
-        self.queue += (way - shortest - self.queue) / 8;
+        let change = (way - self.way.replace(way).unwrap_or(way)).abs();
+        self.jitter += (change as f64 - self.jitter) / 16.0;
+        let shortest = self.shortest.take(way, arrival, BASE_AGE);
+        self.queue = self.standing.take(way, arrival, STANDING) - shortest;
     }
 }
 
@@ -257,7 +282,7 @@ mod tests {
         assert_eq!((delay.usage(), delay.queue()), (Usage::Normal, 0));
         feed(&mut delay, &mut sent, &mut way, 25, 1_500);
         assert_eq!(delay.usage(), Usage::Over);
-        assert!(delay.queue() > 20_000, "{}", delay.queue());
+        assert!(delay.queue() > 15_000, "{}", delay.queue());
         feed(&mut delay, &mut sent, &mut way, 25, -1_500);
         assert_eq!(delay.usage(), Usage::Under);
         feed(&mut delay, &mut sent, &mut way, 100, 0);

@@ -16,11 +16,14 @@ pub(super) struct Settings {
     pub(super) loss: f64,
     /// Losses come in runs of so many on average; 1: each for itself.
     pub(super) run: f64,
+    /// The receiver is busy for so long at most, again and again, and sees what came meanwhile
+    /// only afterwards.
+    pub(super) busy: Micros,
 }
 
 impl Settings {
     pub(super) fn of(bps: f64) -> Self {
-        Self { bps, queue: 300_000, delay: 20_000, jitter: 0, loss: 0.0, run: 1.0 }
+        Self { bps, queue: 300_000, delay: 20_000, jitter: 0, loss: 0.0, run: 1.0, busy: 0 }
     }
 }
 
@@ -30,12 +33,14 @@ pub(super) struct Link {
     free: Micros,
     last: Micros,
     losing: bool,
+    /// From when to when the receiver is busy.
+    busy: (Micros, Micros),
     seed: u64,
 }
 
 impl Link {
     pub(super) fn new(settings: Settings, seed: u64) -> Self {
-        Self { settings, free: 0, last: 0, losing: false, seed }
+        Self { settings, free: 0, last: 0, losing: false, busy: (0, 0), seed }
     }
 
     /// 0 to 1.
@@ -55,7 +60,19 @@ impl Link {
         }
         let jitter = (self.random() * self.settings.jitter as f64) as Micros;
         self.last = self.last.max(self.free + self.settings.delay + jitter);
-        Some(self.last)
+        let arrival = self.last;
+        Some(self.seen(arrival))
+    }
+
+    /// When a receiver that is busy now and then sees what came at `arrival`.
+    fn seen(&mut self, arrival: Micros) -> Micros {
+        let longest = self.settings.busy as f64;
+        while longest > 0.0 && self.busy.1 < arrival {
+            // As often idle as busy.
+            let from = self.busy.1 + (self.random() * longest) as Micros;
+            self.busy = (from, from + (self.random() * longest) as Micros);
+        }
+        if arrival >= self.busy.0 { arrival.max(self.busy.1) } else { arrival }
     }
 
     fn loses(&mut self) -> bool {

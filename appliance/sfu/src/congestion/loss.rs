@@ -13,8 +13,11 @@ const WINDOW: Micros = 700_000;
 const WINDOW_PACKETS_MIN: u32 = 25;
 /// Fewer packets will do after this long.
 const WINDOW_MAX: Micros = 3_000_000;
-/// Loss this much above the floor (and above chance) has to have a reason.
-const EXCESS: f64 = 0.05;
+/// Loss this much above the floor (and above chance), in two windows in a row, has to have a
+/// reason.
+const EXCESS: f64 = 0.04;
+/// Standard deviations of a window's loss that are chance.
+const CHANCE: f64 = 1.5;
 /// A queue longer than this is reason enough.
 const QUEUE_LONG: Micros = 120_000;
 /// Of what arrives, what is sent in an experiment.
@@ -24,7 +27,7 @@ const GONE: f64 = 0.5;
 /// Experiments are so far apart.
 const TRIAL_PAUSE: Micros = 4_000_000;
 /// The floor follows lower loss by this part of the difference in each window.
-const FLOOR_DOWN: f64 = 0.3;
+const FLOOR_DOWN: f64 = 0.2;
 
 /// What is to be done about the rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,6 +60,8 @@ pub(super) struct Loss {
     smoothed: f64,
     floor: f64,
     trial: Option<Trial>,
+    /// The last window had too much, too.
+    is_suspect: bool,
     /// No experiment before.
     rest_until: Micros,
 }
@@ -112,18 +117,24 @@ impl Loss {
     }
 
     fn suspect(&mut self, loss: f64, count: u32, around: &Around) -> Verdict {
-        let chance = (loss * (1.0 - loss) / f64::from(count)).sqrt();
+        let chance = CHANCE * (loss * (1.0 - loss) / f64::from(count)).sqrt();
         let Some(acked) = around.acked else { return Verdict::Nothing };
-        if loss < self.floor + EXCESS + chance {
+        let was_suspect = self.is_suspect;
+        self.is_suspect = loss >= self.floor + EXCESS + chance;
+        if !self.is_suspect {
             return Verdict::Nothing;
         }
         if around.queue > QUEUE_LONG {
             return Verdict::Lower(acked);
         }
+        if !was_suspect {
+            return Verdict::Nothing;
+        }
         if around.limited {
             self.floor = loss;
         } else if around.now >= self.rest_until {
-            self.trial = Some(Trial { from: around.next, cap: acked * TRIAL, loss });
+            self.trial =
+                Some(Trial { from: around.next, cap: acked / (1.0 - self.floor) * TRIAL, loss });
             self.window = Window::default();
         }
         Verdict::Nothing

@@ -57,12 +57,13 @@ const QUEUE_MIN: Micros = 25_000;
 const QUEUE_MIN_BITS: f64 = 2.0 * 9_600.0;
 /// After a decrease, a queue of this length is drained by sending only this part of the rate, until
 /// it is short or so much time is over (the way itself may have become longer).
-const DRAIN_FROM: Micros = 100_000;
-const DRAIN_TO: Micros = 40_000;
+const DRAIN_FROM: Micros = 60_000;
+const DRAIN_TO: Micros = 30_000;
 const DRAIN: f64 = 0.7;
 const DRAIN_MAX: Micros = 2_500_000;
 /// More loss than this, while queues are short, is what a pupil suffers from.
 const LOSSY: f64 = 0.06;
+const QUEUE_SHORT: Micros = 100_000;
 const RTT_INITIAL: Duration = Duration::from_millis(100);
 
 /// Parts that tests switch off to show what they are for.
@@ -104,7 +105,7 @@ pub(crate) struct Congestion<T> {
     /// The estimate moved so much that the allocation is out of date.
     moved: bool,
     allocated_bps: Bps,
-    /// Less is sent than the path carries until its queue is gone.
+    /// Less leaves the pacer than the path carries, until its queue is gone.
     drains_since: Option<Micros>,
 }
 
@@ -239,7 +240,8 @@ impl<T> Congestion<T> {
             if self.delay.usage() == Usage::Over {
                 self.prober.postpone(at);
             } else {
-                self.prober.begin(self.rate.bps(), self.wanted_bps, at);
+                let (rate, jitter) = (self.rate.bps(), self.delay.jitter());
+                self.prober.begin(rate, self.wanted_bps, jitter, at);
                 self.pacer.next_at(at);
             }
         }
@@ -284,11 +286,14 @@ impl<T> Congestion<T> {
         }
         for fate in fates.iter() {
             match fate.arrival {
+                // A probe may ask too much of the path: what it loses is no loss of the lesson's.
+                _ if fate.cluster.is_some() => {
+                    if !fate.late {
+                        self.prober.heard(fate.cluster, fate.sent, fate.arrival, fate.bytes);
+                    }
+                }
                 Some(_) => self.loss.arrived(fate.number, fate.late),
                 None => self.loss.missing(fate.number),
-            }
-            if fate.cluster.is_some() && !fate.late {
-                self.prober.heard(fate.cluster, fate.sent, fate.arrival, fate.bytes);
             }
         }
         fates.retain(|fate| fate.arrival.is_some() && !fate.late);
@@ -323,7 +328,9 @@ impl<T> Congestion<T> {
         }
         let floor = self.loss.floor();
         let acked = self.acked.bps().map(|acked| acked / (1.0 - floor));
-        match self.prober.found(rate, self.wanted_bps, floor, now) {
+        let jitter = self.delay.jitter();
+        let (estimate, wanted) = (rate, self.wanted_bps);
+        match self.prober.found(&probe::Around { estimate, wanted, floor, jitter, now }) {
             // The value before the first probe was a guess.
             Found::Carries { bps, first } if bps > rate || first => self.rate.set(bps, now),
             Found::Carries { .. } | Found::Nothing => {
@@ -341,12 +348,13 @@ impl<T> Congestion<T> {
     /// The pacer follows the estimate; a large move is to be told.
     fn follow(&mut self) {
         let estimate = self.estimate();
-        self.pacer.set(estimate);
+        let part = if self.drains_since.is_some() { DRAIN } else { 1.0 };
+        self.pacer.set(estimate * part);
         self.moved |= estimate < 0.95 * self.allocated_bps || estimate > 1.15 * self.allocated_bps;
     }
 
     fn estimate(&self) -> Bps {
-        let bps = self.rate.bps() * if self.drains_since.is_some() { DRAIN } else { 1.0 };
+        let bps = self.rate.bps();
         self.loss.cap().map_or(bps, |cap| bps.min(cap)).max(BPS_MIN)
     }
 
@@ -405,7 +413,7 @@ impl<T> Congestion<T> {
 
     /// What keeps the path from carrying more, if something does.
     pub(crate) fn cause(&self) -> Cause {
-        let queue_is_short = self.delay.queue() < DRAIN_FROM;
+        let queue_is_short = self.delay.queue() < QUEUE_SHORT;
         if self.loss() > LOSSY && queue_is_short { Cause::Loss } else { Cause::Bandwidth }
     }
 

@@ -8,6 +8,8 @@ pub(super) const PACKETS_MIN: u32 = 5;
 const TIME: Micros = 15_000;
 /// Clusters on a path whose jitter drowned the last ones are so much longer at most.
 const STRETCH_MAX: i64 = 8;
+/// A cluster takes this many times the jitter of the path at least.
+const JITTERS: i64 = 4;
 /// Packets of a cluster, whatever its rate.
 const PACKETS_MAX: u32 = 160;
 /// A cluster that cannot be filled in this time ends as it is.
@@ -31,6 +33,9 @@ const SLOWED: f64 = 0.9;
 const BELOW: f64 = 0.95;
 /// Arriving this much faster than it left, a cluster says that something bundled it up.
 const BUNDLED: f64 = 2.0;
+/// A single gap this long, as a part of the time in which a cluster arrived, is none of the path:
+/// the receiver was busy.
+const GAP_MAX: f64 = 0.5;
 /// So much of a cluster has to be heard of and, floor of loss aside, to arrive.
 const HEARD: f64 = 0.8;
 /// Between clusters, while more is wanted: first, and after those that found nothing.
@@ -70,6 +75,8 @@ struct Tally {
     /// Of the first and the last packet that arrived: when they left, and when they came.
     sent: Option<(Micros, Micros)>,
     arrival: Option<(Micros, Micros)>,
+    /// The longest time between two of them.
+    gap: Micros,
     heard_packets: u32,
     missing_packets: u32,
     heard_bytes: u64,
@@ -86,6 +93,18 @@ struct Active {
     packets: u32,
     bytes: u64,
     bytes_min: u64,
+}
+
+/// What a cluster is judged by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Around {
+    pub(super) estimate: Bps,
+    pub(super) wanted: Bps,
+    /// What the path loses anyway, 0 to 1.
+    pub(super) floor: f64,
+    /// The arrival of a packet is known only so well.
+    pub(super) jitter: Micros,
+    pub(super) now: Micros,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -139,14 +158,14 @@ impl Prober {
     }
 
     /// Begins a cluster, if it is time.
-    pub(super) fn begin(&mut self, estimate: Bps, wanted: Bps, now: Micros) {
+    pub(super) fn begin(&mut self, estimate: Bps, wanted: Bps, jitter: Micros, now: Micros) {
         if self.active.is_some() || now < self.next_at {
             return;
         }
         let factor = if self.is_first { FIRST } else { NEXT };
         let bps = (estimate * factor).min((wanted * WANTED).max(estimate * KNOWN)).min(BPS_MAX);
         self.last = Cluster(self.last.0.checked_add(1).unwrap_or(1));
-        let time = TIME * self.stretch;
+        let time = (TIME * self.stretch).max(JITTERS * jitter).min(TIME * STRETCH_MAX);
         let bytes_min = (bps * time as f64 / 8e6) as u64;
         let cluster = self.last;
         self.active = Some(Active { cluster, bps, begun: now, packets: 0, bytes: 0, bytes_min });
@@ -221,6 +240,8 @@ impl Prober {
             tally.missing_packets += 1;
             return;
         };
+        let before = tally.arrival.map_or(arrival, |(_, last)| last);
+        tally.gap = tally.gap.max(arrival - before);
         tally.heard_packets += 1;
         tally.heard_bytes += u64::from(bytes);
         if tally.arrival.is_none_or(|(first, _)| arrival < first) {
@@ -235,8 +256,9 @@ impl Prober {
         (tally.sent, tally.arrival) = (span(tally.sent, sent), span(tally.arrival, arrival));
     }
 
-    /// What a cluster found whose packets were all heard of. `floor`: what the path loses anyway.
-    pub(super) fn found(&mut self, estimate: Bps, wanted: Bps, floor: f64, now: Micros) -> Found {
+    /// What a cluster found whose packets were all heard of.
+    pub(super) fn found(&mut self, around: &Around) -> Found {
+        let Around { estimate, wanted, floor, jitter, now } = *around;
         let active = self.cluster();
         let complete = |tally: &&mut Tally| {
             let heard = tally.heard_packets + tally.missing_packets;
@@ -251,7 +273,7 @@ impl Prober {
             self.in_vain(now);
             return Found::Nothing;
         }
-        let Some((bps, slowed)) = tally.bps() else {
+        let Some((bps, slowed)) = tally.bps(jitter) else {
             // Jitter, bundling or loss drowned it: a longer one will stand out.
             self.stretch = (self.stretch * 2).min(STRETCH_MAX);
             self.next_at = self.next_at.min(now + PAUSE_UNREAD).max(now);
@@ -306,7 +328,7 @@ impl Tally {
 
     /// What the path carries, as far as it shows, and whether it was the path that slowed the
     /// cluster down.
-    fn bps(&self) -> Option<(Bps, bool)> {
+    fn bps(&self, jitter: Micros) -> Option<(Bps, bool)> {
         let (sent, arrival) = self.sent.zip(self.arrival)?;
         let (packets, heard) = (f64::from(self.sent_packets), f64::from(self.heard_packets));
         if self.heard_packets < PACKETS_MIN.div_ceil(2) {
@@ -323,14 +345,20 @@ impl Tally {
         if came > BUNDLED * left {
             return None;
         }
+        // It may have come in less time than the path took for it.
+        let span = (arrival.1 - arrival.0) as f64;
+        let surely = came * span / (span + jitter as f64);
         let slowed = came < SLOWED * left;
-        Some((if slowed { BELOW * came } else { left.min(came) }, slowed))
+        if slowed && self.gap as f64 > GAP_MAX * span {
+            return None;
+        }
+        Some((if slowed { BELOW * came } else { left.min(surely) }, slowed))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Cluster, Found, Micros, Prober};
+    use super::{Around, Cluster, Found, Micros, Prober};
 
     /// Sends a cluster and delivers it at `path_bps`; what was found of it.
     fn probe(
@@ -340,7 +368,7 @@ mod tests {
         path_bps: f64,
         now: &mut Micros,
     ) -> Found {
-        prober.begin(estimate, wanted, *now);
+        prober.begin(estimate, wanted, 0, *now);
         let (mut free, mut sent) = (*now, Vec::new());
         while let Some(at) = prober.packet_at() {
             *now = at.max(*now);
@@ -353,7 +381,7 @@ mod tests {
         for (cluster, sent, arrival) in sent {
             prober.heard(cluster, sent, Some(arrival + 77_000_000), 1_000);
         }
-        prober.found(estimate, wanted, 0.0, *now)
+        prober.found(&Around { estimate, wanted, floor: 0.0, jitter: 0, now: *now })
     }
 
     #[test]
@@ -390,7 +418,7 @@ mod tests {
             Found::Carries { bps: 950_000.0, first: true }
         );
         let mut prober = Prober::default();
-        prober.begin(1e6, 1e7, now);
+        prober.begin(1e6, 1e7, 0, now);
         let mut packets = Vec::new();
         while let Some(at) = prober.packet_at() {
             now = at;
@@ -400,7 +428,10 @@ mod tests {
         for (cluster, sent) in &packets {
             prober.heard(*cluster, *sent, Some(now), 1_000);
         }
-        assert_eq!(prober.found(1e6, 1e7, 0.0, now), Found::Nothing);
+        assert_eq!(
+            prober.found(&Around { estimate: 1e6, wanted: 1e7, floor: 0.0, jitter: 0, now }),
+            Found::Nothing
+        );
         assert_eq!(prober.stretch, 2);
         assert!(prober.next_at().is_some_and(|at| at <= now + 1_000_000));
         assert_eq!(prober.cluster(), Cluster::default());

@@ -5,8 +5,9 @@
 use super::delay::Usage;
 use super::{BPS_MAX, BPS_MIN, Bps, Micros};
 
-/// Of what arrives, what is sent after an overuse, so that the queue drains.
-const DECREASE: f64 = 0.85;
+/// Of what arrives, what is sent after an overuse. More than in the draft: what arrives through a
+/// full queue is what the path carries, and a long queue is drained apart from this.
+const DECREASE: f64 = 0.93;
 /// What is left when the overuse came while little was sent: what arrived is no measure then.
 const DECREASE_LIMITED: f64 = 0.85;
 /// Growth in a second far from the path's capacity.
@@ -14,8 +15,10 @@ const GROWTH: f64 = 1.08;
 /// Growth never leads further ahead of what arrives.
 const AHEAD: f64 = 1.2;
 const AHEAD_BPS: Bps = 10_000.0;
-/// Near the capacity, one packet more per response time.
-const PACKET_BITS: f64 = 9_600.0;
+/// Near the capacity, half a packet more per response time; a packet is as large as those of a
+/// stream of this rate.
+const PACKET_BITS_MAX: f64 = 9_600.0;
+const FRAMES_PER_S: f64 = 30.0;
 const RESPONSE: Micros = 100_000;
 const STEP_BPS_PER_S_MIN: Bps = 4_000.0;
 /// Decreases follow each other this fast at most, or at the pace of the path.
@@ -135,7 +138,9 @@ impl Rate {
         let seconds = (elapsed as f64 / 1e6).clamp(0.0, 1.0);
         let step = if self.capacity.bps.is_some() {
             let response = (seen.rtt + RESPONSE) as f64 / 1e6;
-            (PACKET_BITS / response).max(STEP_BPS_PER_S_MIN) * seconds
+            let frame = self.bps / FRAMES_PER_S;
+            let packet = frame / (frame / PACKET_BITS_MAX).ceil();
+            (packet / 2.0 / response).max(STEP_BPS_PER_S_MIN) * seconds
         } else {
             (self.bps * (GROWTH.powf(seconds) - 1.0)).max(1_000.0 * seconds)
         };
