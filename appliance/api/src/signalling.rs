@@ -8,6 +8,7 @@ use belfry_http::{Access, Draft, Routes, no_audit};
 use belfry_model::{Outside, limits};
 use belfry_session::{Sessions, SignalRefusal, now};
 use belfry_signalling::JoinRefusal;
+use belfry_signalling::host::HOSTS;
 use belfry_signalling::query::{QUERIES, Query, redact};
 use belfry_signalling::token::{self, Grants, Signer, TokenError};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -97,9 +98,11 @@ pub(crate) fn authorised(
     query: Option<&str>,
 ) -> Result<(Grants, Query), Refused> {
     let query = query.unwrap_or_default();
-    let query = QUERIES
+    let mut query = QUERIES
         .parse(Outside::new(query.as_bytes()))
         .map_err(|_| Refused(StatusCode::BAD_REQUEST, "the query is malformed"))?;
+    let host = headers.get(header::HOST).map(|host| HOSTS.parse(Outside::new(host.as_bytes())));
+    query.host = host.and_then(Result::ok);
     let bearer = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     let bearer = bearer.and_then(|value| value.strip_prefix(b"Bearer "));
     let token = match (&query.access_token, bearer) {

@@ -51,7 +51,7 @@ async fn serve(args: &Serve) -> Result<()> {
     let relay_secret = relay::secret();
     let addresses = names::addresses(&kept.settings)?;
     let link = media::start(&kept.settings, &addresses, &relay_secret).await?;
-    let ice = relay::ice_servers(&kept.settings, &addresses, relay_secret);
+    let ice = relay::ice_servers(&kept.settings, names::names(&kept.settings)?, relay_secret);
     let turn = kept.settings.media_relay().then(|| link.handover.clone());
     let (links, reports) = mpsc::channel(LINK_REPORTS_MAX);
     let ops = ops(&kept, reports)?;

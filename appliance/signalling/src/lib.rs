@@ -12,6 +12,7 @@ pub mod client;
 pub mod declared;
 #[cfg(feature = "faults")]
 pub mod fault;
+pub mod host;
 pub mod packet;
 pub mod policy;
 pub mod query;
@@ -21,8 +22,8 @@ pub mod wire;
 
 pub use livekit_protocol as proto;
 pub use room::{
-    ChatTo, Effect, IceServer, IceServers, Join, JoinRefusal, LeaveReason, Notice, Permissions,
-    Random, Room, RoomConfig, RoomControl, SocketId, SourceKey, SpeakerLevel,
+    ChatTo, Effect, IceAsked, IceServer, IceServers, Join, JoinRefusal, LeaveReason, Notice,
+    Permissions, Random, Room, RoomConfig, RoomControl, SocketId, SourceKey, SpeakerLevel,
 };
 pub use token::{Grants, Signer, TokenError};
 
@@ -42,6 +43,7 @@ pub static PARSERS: &[&dyn Target] = &[
     &query::QUERIES,
     &token::TOKENS,
     &client::RESPONSES,
+    &host::HOSTS,
 ];
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
 use belfry_model::outside::Parser;
 use belfry_model::{ParticipantSid, Pii};
 
+use crate::host::Host;
+
 /// One query string, percent-encoded.
 pub const QUERY_BYTES_MAX: usize = 16 * 1024;
 /// Parameters whose values are never written to a log.
@@ -36,6 +38,9 @@ pub struct Query {
     /// A new socket for a participant that is there already.
     pub reconnect: bool,
     pub sid: Option<ParticipantSid>,
+    /// By what the client came. Not of the query but of the request's head; `None`: it says nothing
+    /// that is understood.
+    pub host: Option<Host>,
 }
 
 impl Default for Query {
@@ -53,6 +58,7 @@ impl Default for Query {
             attributes: BTreeMap::new(),
             reconnect: false,
             sid: None,
+            host: None,
         }
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use belfry_media_api::{Layer, Quality, Source};
-use belfry_model::{ParticipantSid, Timestamp};
+use belfry_model::ParticipantSid;
 use livekit_protocol as proto;
 use livekit_protocol::signal_response::Message;
 
 use super::Room;
 use super::participant::Participant;
-use crate::room::{IceServer, SourceKey};
+use crate::room::{IceAsked, IceServer, SourceKey};
 use crate::token::{ROLE_ATTRIBUTE, role_name};
 use crate::wire;
 
@@ -87,17 +87,13 @@ impl Room {
         }
     }
 
-    pub(super) fn ice_servers(
-        &self,
-        sid: &ParticipantSid,
-        now: Timestamp,
-    ) -> Vec<proto::IceServer> {
+    pub(super) fn ice_servers(&self, asked: IceAsked<'_>) -> Vec<proto::IceServer> {
         let on_wire = |server: IceServer| proto::IceServer {
             urls: server.urls,
             username: server.username,
             credential: server.credential,
         };
-        self.config.ice.of(sid, now).into_iter().map(on_wire).collect()
+        self.config.ice.of(asked).into_iter().map(on_wire).collect()
     }
 }
 

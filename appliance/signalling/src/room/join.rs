@@ -11,8 +11,9 @@ use super::participant::{
     Bucket, DATA_BURST_MAX, DATA_PER_SECOND_MAX, FRAMES_BURST_MAX, FRAMES_PER_SECOND_MAX,
     Participant,
 };
-use super::types::{Effect, Join, JoinRefusal, LeaveReason, Notice, SocketId};
+use super::types::{Effect, IceAsked, Join, JoinRefusal, LeaveReason, Notice, SocketId};
 use super::{Departed, Room, info};
+use crate::host::Host;
 use crate::token::Grants;
 use crate::wire;
 
@@ -84,12 +85,13 @@ impl Room {
             self.leave(&old, LeaveReason::DuplicateIdentity, now);
         }
         let sid = ParticipantSid::new(self.fresh_sid("PA_"));
+        let host = join.query.host.clone();
         let participant = arrival(sid.clone(), join, now);
         self.sockets.insert(participant.socket.expect("it has just come"), sid.clone());
         self.identities.insert(participant.identity.clone(), sid.clone());
         let identity = participant.identity.clone();
         self.participants.insert(sid.clone(), participant);
-        self.welcome(&sid, now);
+        self.welcome(&sid, host.as_ref(), now);
         self.command(Command::OpenParticipant {
             room: self.config.sid.clone(),
             participant: sid.clone(),
@@ -101,7 +103,7 @@ impl Room {
         Ok(sid)
     }
 
-    fn welcome(&mut self, sid: &ParticipantSid, now: Timestamp) {
+    fn welcome(&mut self, sid: &ParticipantSid, host: Option<&Host>, now: Timestamp) {
         let participant = &self.participants[sid];
         let others = self.participants.values();
         let others = others.filter(|other| other.sid != *sid && !other.hidden());
@@ -110,7 +112,7 @@ impl Room {
             participant: Some(self.info(participant, true)),
             other_participants: others.map(|other| self.info(other, false)).collect(),
             server_version: crate::COMPAT_VERSION.to_owned(),
-            ice_servers: self.ice_servers(sid, now),
+            ice_servers: self.ice_servers(IceAsked { participant: sid, host, now }),
             // The subscriber connection is always there: data comes on it.
             subscriber_primary: true,
             ping_interval: self.config.ping_interval_s.into(),
@@ -156,8 +158,9 @@ impl Room {
             self.forget_socket(old);
         }
         self.sockets.insert(join.socket, sid.clone());
+        let asked = IceAsked { participant: &sid, host: join.query.host.as_ref(), now };
         let reconnect = proto::ReconnectResponse {
-            ice_servers: self.ice_servers(&sid, now),
+            ice_servers: self.ice_servers(asked),
             client_configuration: None,
             server_info: Some(self.server_info()),
             last_message_seq,

@@ -31,8 +31,8 @@ use livekit_protocol::signal_response::Message;
 
 use self::participant::{Participant, Track};
 pub use self::types::{
-    ChatTo, Effect, IceServer, IceServers, Join, JoinRefusal, LeaveReason, Notice, Permissions,
-    Random, RoomConfig, RoomControl, SocketId, SourceKey, SpeakerLevel,
+    ChatTo, Effect, IceAsked, IceServer, IceServers, Join, JoinRefusal, LeaveReason, Notice,
+    Permissions, Random, RoomConfig, RoomControl, SocketId, SourceKey, SpeakerLevel,
 };
 use crate::policy::Rule;
 use crate::wire;

@@ -19,6 +19,7 @@ use super::{
     Effect, IceServer, IceServers, Join, Notice, Random, Room, RoomConfig, RoomControl, SocketId,
 };
 use crate::client;
+use crate::host::Host;
 use crate::query::Query;
 use crate::token::{Grants, Signer};
 
@@ -65,8 +66,16 @@ impl Stage {
             credential,
         };
         let stun = server("stun:belfry.test:3478", String::new(), String::new());
-        let ice = IceServers::new(vec![stun]).with_credentials(move |sid, now| {
-            vec![server("turn:belfry.test:3479", format!("{}:{sid}", now.0), "secret".to_owned())]
+        let ice = IceServers::new(vec![stun]).with_credentials(move |asked| {
+            let url = match asked.host {
+                Some(Host::Name(name)) => format!("turn:{name}:3479"),
+                _ => "turn:belfry.test:3479".to_owned(),
+            };
+            let user = format!("{}:{}", asked.now.0, asked.participant);
+            vec![
+                server("stun:belfry.test:3478", String::new(), String::new()),
+                server(&url, user, "secret".to_owned()),
+            ]
         });
         let mut config = RoomConfig::new("RM_test".into(), "12".to_owned(), ice, signer(), random);
         config.student_topics.insert("reaction".to_owned());

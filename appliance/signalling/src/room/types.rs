@@ -8,6 +8,7 @@ use std::sync::Arc;
 use belfry_media_api::{Command, ConnectionQuality, Downlink, Path, PeerRole, Source};
 use belfry_model::{Identity, LessonRole, ParticipantSid, Pii, RoomSid, Timestamp, TrackSid};
 
+use crate::host::Host;
 use crate::query::Query;
 use crate::token::{Grants, Signer};
 
@@ -61,6 +62,15 @@ impl fmt::Debug for IceServer {
     }
 }
 
+/// Who asks for ICE servers.
+#[derive(Clone, Copy, Debug)]
+pub struct IceAsked<'a> {
+    pub participant: &'a ParticipantSid,
+    /// By what the client came: there it reaches this appliance.
+    pub host: Option<&'a Host>,
+    pub now: Timestamp,
+}
+
 /// What participants are given as ICE servers. Never empty: a client that is given none may ask a
 /// foreign STUN server.
 #[derive(Clone)]
@@ -69,30 +79,30 @@ pub struct IceServers {
     for_one: ForOne,
 }
 
-type ForOne = Arc<dyn Fn(&ParticipantSid, Timestamp) -> Vec<IceServer> + Send + Sync>;
+type ForOne = Arc<dyn Fn(IceAsked<'_>) -> Vec<IceServer> + Send + Sync>;
 
 impl IceServers {
     /// The servers that need no credentials. Panics if there is none.
     pub fn new(for_all: Vec<IceServer>) -> Self {
         assert!(!for_all.is_empty(), "clients without ICE servers ask foreign ones");
-        Self { for_all, for_one: Arc::new(|_, _| Vec::new()) }
+        Self { for_all, for_one: Arc::new(|_| Vec::new()) }
     }
 
-    /// Adds servers with credentials for one participant, made for each join and each resume. A
-    /// client keeps them for as long as its socket lasts, so they hold for as long as a lesson may.
+    /// Servers of one participant instead of those for all, if there are any: with credentials, and
+    /// by the host by which it came. They are made for each join and each resume. A client keeps them
+    /// for as long as its socket lasts, so they hold for as long as a lesson may.
     #[must_use]
     pub fn with_credentials(
         self,
-        for_one: impl Fn(&ParticipantSid, Timestamp) -> Vec<IceServer> + Send + Sync + 'static,
+        for_one: impl Fn(IceAsked<'_>) -> Vec<IceServer> + Send + Sync + 'static,
     ) -> Self {
         Self { for_one: Arc::new(for_one), ..self }
     }
 
     /// Those of one participant now.
-    pub fn of(&self, participant: &ParticipantSid, now: Timestamp) -> Vec<IceServer> {
-        let mut servers = self.for_all.clone();
-        servers.extend((self.for_one)(participant, now));
-        servers
+    pub fn of(&self, asked: IceAsked<'_>) -> Vec<IceServer> {
+        let servers = (self.for_one)(asked);
+        if servers.is_empty() { self.for_all.clone() } else { servers }
     }
 }
 

@@ -86,6 +86,7 @@ describe('the class socket', () => {
     wire().breaks();
     socket.hurry();
     expect(world.wires).toHaveLength(2);
+    wire().opens();
     world.pass(20_000);
     expect(world.wires).toHaveLength(2);
   });

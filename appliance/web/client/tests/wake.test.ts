@@ -73,6 +73,28 @@ test('an attempt of before the network came back is not waited for', () => {
   expect(world.wires.length).toBeGreaterThan(hanging);
 });
 
+test('a socket that does not open is tried anew', () => {
+  world.wires[0]?.breaks();
+  world.pass(400);
+  expect(world.wires).toHaveLength(2);
+  world.pass(5_000 + 800);
+  expect(world.wires).toHaveLength(3);
+});
+
+test('a server that is asked answers with anything, or not at all', async () => {
+  const heard = socket.answers(1_500);
+  expect(world.wires[0]?.sent.at(-1)).toEqual({ type: 'ping' });
+  world.wires[0]?.says({ type: 'pong' });
+  expect(await heard).toBe(true);
+  const silence = socket.answers(1_500);
+  world.pass(1_500);
+  expect(await silence).toBe(false);
+  expect(status).toBe('open');
+  socket.renew();
+  expect(status).toBe('reconnecting');
+  expect(await socket.answers(1_500)).toBe(false);
+});
+
 test('states of the way down are forgotten when the current ones are about to come', () => {
   const link = { type: 'link', carried: 'voices', cause: 'loss', loss_percent: 12 } as const;
   world.wires[0]?.says(link);

@@ -11,6 +11,7 @@ use proptest::{collection, prelude::*};
 
 use super::super::{JoinRefusal, LeaveReason, Notice, RoomControl};
 use super::{MIC, Stage, grants, leave_of, signer, updates};
+use crate::host::Host;
 use crate::query::Query;
 use crate::token;
 
@@ -158,6 +159,23 @@ fn each_connection_is_given_servers_with_credentials_of_its_own_at_its_join_and_
     let messages = stage.take(&back);
     let Message::Reconnect(reconnect) = &messages[0] else { panic!("{:?}", messages[0]) };
     assert_eq!(named(&reconnect.ice_servers), format!("{}:{}", stage.now.0, second.sid));
+}
+
+#[test]
+fn servers_are_named_by_the_host_by_which_the_client_came_and_later_by_which_it_comes_back() {
+    let mut stage = Stage::new();
+    let by = |name: &str| Some(Host::Name(name.to_owned()));
+    let url = |servers: &[proto::IceServer]| servers.last().expect("never empty").urls.clone();
+    let query = Query { host: by("class.test"), ..Query::default() };
+    let client = stage.join_with(grants("p1", LessonRole::Teacher), query);
+    assert_eq!(url(&join_of(&stage.take(&client)).ice_servers), ["turn:class.test:3479"]);
+    stage.room.socket_closed(client.socket, stage.now);
+    let (sid, host) = (Some(client.sid.clone()), by("school.test"));
+    let query = Query { reconnect: true, sid, host, ..Query::default() };
+    let back = stage.join_with(grants("p1", LessonRole::Teacher), query);
+    let messages = stage.take(&back);
+    let Message::Reconnect(reconnect) = &messages[0] else { panic!("{:?}", messages[0]) };
+    assert_eq!(url(&reconnect.ice_servers), ["turn:school.test:3479"]);
 }
 
 #[test]

@@ -4,6 +4,8 @@ const PING_EVERY_MS = 10_000;
 const SILENCE_MAX_MS = 25_000;
 /** After a wake or a change of network, a server that is reached answers within this time. */
 const PROBE_MAX_MS = 3_000;
+/** A socket that is not open by then is tried anew: a path that has just come back must not wait for an old attempt. */
+const OPENS_WITHIN_MS = 5_000;
 const BACKOFF_FIRST_MS = 400;
 const BACKOFF_MAX_MS = 10_000;
 
@@ -63,6 +65,7 @@ export class ClassSocket {
   private wire: Wire | null = null;
   private place: { epoch: string; seq: number } | null = null;
   private pending = new Map<number, { done: () => void; failed: (error: Refused) => void }>();
+  private askers: ((heard: boolean) => void)[] = [];
   private nextId = 1;
   private attempt = 0;
   private over = false;
@@ -102,6 +105,25 @@ export class ClassSocket {
     this.connect();
   }
 
+  /** Whether the server is heard within this time; it is asked to say something. */
+  answers(withinMs: number): Promise<boolean> {
+    if (!this.greeted) return Promise.resolve(false);
+    this.send({ type: 'ping' });
+    return new Promise((answer) => {
+      const timer = this.around.later(() => this.answerAsked(false), withinMs);
+      this.askers.push((heard) => {
+        this.around.cancel(timer);
+        answer(heard);
+      });
+    });
+  }
+
+  /** The path under it is dead: nothing comes on this socket any more. */
+  renew(): void {
+    if (this.over || !this.wire) return;
+    this.lost();
+  }
+
   command(command: Command): Promise<void> {
     if (!this.greeted) return Promise.reject(new Refused('offline', ''));
     const id = this.nextId++;
@@ -114,16 +136,20 @@ export class ClassSocket {
   private connect(): void {
     const wire = this.around.open();
     this.wire = wire;
-    wire.onopen = () => this.send({ type: 'hello', resume: this.place });
+    wire.onopen = () => {
+      this.expectSound();
+      this.send({ type: 'hello', resume: this.place });
+    };
     wire.onmessage = (message) => this.receive(message.data);
     wire.onclose = () => {
       if (this.wire === wire) this.lost();
     };
-    this.expectSound();
+    this.expectSound(OPENS_WITHIN_MS);
   }
 
   private receive(text: string): void {
     this.expectSound();
+    this.answerAsked(true);
     let frame: ServerFrame;
     try {
       frame = JSON.parse(text) as ServerFrame;
@@ -159,6 +185,10 @@ export class ClassSocket {
       case 'pong':
         break;
     }
+  }
+
+  private answerAsked(heard: boolean): void {
+    for (const asker of this.askers.splice(0)) asker(heard);
   }
 
   private take(seq: number, event: ClassEvent): void {
@@ -224,6 +254,7 @@ export class ClassSocket {
     this.around.cancel(this.pingTimer);
     this.around.cancel(this.silenceTimer);
     this.greeted = false;
+    this.answerAsked(false);
     const wire = this.wire;
     this.wire = null;
     if (wire) {

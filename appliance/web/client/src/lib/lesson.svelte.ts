@@ -6,6 +6,7 @@ import { t } from './i18n';
 import { handQueue, fromWelcome, inOrder, reduce, type Snapshot } from './lesson-state';
 import { LessonMedia } from './media.svelte';
 import type { OwnMedia } from './own-media.svelte';
+import { LOOK_EVERY_MS, PathAlarm } from './path-alarm';
 import { Links } from './path-links.svelte';
 import type { ByeCode, ClassEvent, Command, Participant, Source } from './protocol';
 import { leads } from './protocol';
@@ -38,12 +39,24 @@ export class Lesson {
     void this.media.unlockSound();
   };
   private readonly networkChanged = () => this.media.networkChanged();
+  private readonly alarm = new PathAlarm({
+    now: () => performance.now(),
+    heard: () => this.media.heardAt,
+    answers: (withinMs) => this.line.answers(withinMs),
+    dead: () => {
+      this.line.renew();
+      this.media.networkChanged();
+    },
+  });
+  private looking: ReturnType<typeof setInterval> | undefined;
 
   constructor(
     readonly id: string,
     readonly own: OwnMedia,
   ) {
-    this.media = new LessonMedia(own);
+    this.media = new LessonMedia(own, () => {
+      if (this.socket !== 'open') this.line.hurry();
+    });
     this.telemetry = new Telemetry(id, watched(this));
     this.line = new ClassSocket(browserSurroundings(id), {
       status: (status) => this.statusChanged(status),
@@ -71,6 +84,7 @@ export class Lesson {
     document.addEventListener('resume', this.hurry);
     this.telemetry.start();
     document.addEventListener('visibilitychange', this.hurry);
+    this.looking = setInterval(() => this.alarm.look(), LOOK_EVERY_MS);
     this.line.start();
   }
 
@@ -193,6 +207,7 @@ export class Lesson {
 
   private statusChanged(status: SocketStatus): void {
     this.socket = status;
+    if (status === 'open') this.media.hurry();
     if (status !== 'connecting' || this.snapshot) return;
     this.triesWithoutWelcome += 1;
     if (this.triesWithoutWelcome > TRIES_BEFORE_ASKING_WHY) void this.askWhy();
@@ -219,6 +234,7 @@ export class Lesson {
   }
 
   private deafen(): void {
+    clearInterval(this.looking);
     this.telemetry.stop();
     this.links.stop();
     removeEventListener('online', this.hurry);

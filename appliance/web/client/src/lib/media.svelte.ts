@@ -10,7 +10,7 @@ import {
 } from 'livekit-client';
 import type { OwnMedia } from './own-media.svelte';
 import { prefs } from './prefs.svelte';
-import { mediaOf, type PersonMedia } from './person-media';
+import { heardAt, mediaOf, type PersonMedia } from './person-media';
 import type { Identity, MediaAccess, VideoCodec } from './protocol';
 import { codecToSend, pictureOptions, SCREEN, sendable } from './publishing';
 import { Sounds } from './sounds';
@@ -53,7 +53,8 @@ export class LessonMedia {
   private wanted = $state({ microphone: false, camera: false });
   private published = $state(false);
 
-  constructor(private readonly own: OwnMedia) {
+  /** `back`: the line to the server is there again. */
+  constructor(private readonly own: OwnMedia, private readonly back: () => void) {
     this.room = new Room({
       adaptiveStream: true,
       dynacast: true,
@@ -205,6 +206,11 @@ export class LessonMedia {
     void this.room.simulateScenario('signal-reconnect').catch(() => undefined);
   }
 
+  /** When media of anybody else came last, as the browser counts time. */
+  get heardAt(): number {
+    return Math.max(0, ...Array.from(this.room.remoteParticipants.values(), heardAt));
+  }
+
   /** What telemetry looks at. */
   get peers() {
     return this.room.engine?.pcManager;
@@ -238,6 +244,7 @@ export class LessonMedia {
         this.status = 'connected';
         this.refresh();
       })
+      .on(RoomEvent.SignalConnected, () => this.back())
       .on(RoomEvent.Disconnected, (reason) => {
         // The library has stopped what was given; what is wanted is opened anew with the next line.
         if (this.published) this.closeOwn();

@@ -1,4 +1,4 @@
-import { type Participant, Track, type VideoTrack } from 'livekit-client';
+import { type Participant, type RemoteParticipant, Track, type VideoTrack } from 'livekit-client';
 
 /** What comes from one person at this moment. */
 export interface PersonMedia {
@@ -20,4 +20,11 @@ export function mediaOf(one: Participant): PersonMedia {
     screen: screen && !screen.isMuted ? (screen.videoTrack ?? null) : null,
     paused: camera?.videoTrack?.streamState === Track.StreamState.Paused,
   };
+}
+
+/** When media of somebody came last, as the browser counts time; 0: none has. Cheap, unlike statistics. */
+export function heardAt(one: RemoteParticipant): number {
+  const receivers = Array.from(one.trackPublications.values(), ({ track }) => track?.receiver);
+  const sources = receivers.flatMap((receiver) => receiver?.getSynchronizationSources() ?? []);
+  return Math.max(0, ...sources.map(({ timestamp }) => timestamp));
 }
