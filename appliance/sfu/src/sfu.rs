@@ -19,6 +19,9 @@ use crate::room::Room;
 use crate::rtp::rtcp::Writer;
 use crate::rtp::slab::Pool;
 
+/// How often a packet of nobody's path is looked at for whether its client has moved. Looking is
+/// more work than refusing: strangers must not be able to cause much of it.
+const FOLLOW_EVERY: Duration = Duration::from_millis(5);
 /// The counters are told this often; also the shard's heartbeat.
 const COUNTERS: Duration = Duration::from_secs(1);
 
@@ -51,6 +54,7 @@ pub struct Sfu {
     paths: HashMap<Destination, usize>,
     /// The room that is being worked on.
     working: Option<usize>,
+    follow_at: Instant,
     counters_at: Instant,
 }
 
@@ -78,6 +82,7 @@ impl Sfu {
             by_track: HashMap::new(),
             paths: HashMap::new(),
             working: None,
+            follow_at: now,
             counters_at: now + COUNTERS,
         }
     }
@@ -106,7 +111,7 @@ impl Sfu {
         self.shared.counters.packets_in += 1;
         self.shared.counters.bytes_in += datagram.len() as u64;
         let Some((key, owner)) = self.owner_of(from, datagram) else {
-            if !ice::answer_binding(from, datagram, outbox) {
+            if !ice::answer_binding(from, datagram, outbox) && !self.follow(from, datagram, now) {
                 self.shared.counters.refused += 1;
             }
             return;
@@ -120,6 +125,31 @@ impl Sfu {
                 self.paths.remove(&forget);
             }
         }
+    }
+
+    /// Whether media from nobody's path is that of a client whose NAT has forgotten it. Its next
+    /// packets belong to it; datagrams of a client that the kernel gave to another shard by the new
+    /// port have to wait for the next check.
+    fn follow(&mut self, from: Destination, datagram: &[u8], now: Instant) -> bool {
+        let is_media = matches!(datagram.first(), Some(128..=191));
+        if !is_media || self.follow_at > now {
+            return false;
+        }
+        self.follow_at = now + FOLLOW_EVERY;
+        let ip = from.remote().ip();
+        let near = self.paths.iter().filter(|(path, _)| path.remote().ip() == ip);
+        let found = near.into_iter().find_map(|(_, &key)| {
+            let owner = *self.shared.owners.get(key)?;
+            let participant =
+                self.rooms.get_mut(owner.room)?.participants.get_mut(owner.participant)?;
+            let left = participant.connection(owner.role)?.follow(from, datagram, now)?;
+            Some((key, left))
+        });
+        if let Some((key, left)) = found {
+            self.paths.remove(&left);
+            self.paths.insert(from, key);
+        }
+        found.is_some()
     }
 
     /// A check names its connection by the ufrag; everything else comes on a path that passed one.

@@ -37,7 +37,8 @@ export class Appliance {
     const serve = ["serve", "--demo", "--data", this.data, "--https-port", HTTPS_PORT, "--media-port", MEDIA_PORT];
     const inside = ["netns", "exec", this.school.namespace, this.binary];
     // The lessons of the suites have guests; a district has to allow them.
-    const env = { BELFRY_LESSON_GUEST_LINKS: "true", ...process.env };
+    const named = this.school.name ? { BELFRY_HTTPS_HOST_NAMES: this.school.name } : {};
+    const env = { BELFRY_LESSON_GUEST_LINKS: "true", ...named, ...process.env };
     this.process = spawn("ip", [...inside, ...serve, ...this.extra], { env, stdio: ["ignore", "pipe", "pipe"] });
     this.log = this.log ?? "";
     this.process.stdout.on("data", (text) => (this.console += text));
@@ -65,7 +66,7 @@ export class Appliance {
   }
 
   get url() {
-    return `https://${this.school.address}`;
+    return `https://${this.school.name ?? this.school.address}`;
   }
 
   get rootCertificate() {

@@ -14,6 +14,11 @@ import { createInterface } from "node:readline";
 
 const run = (command, ...args) => execFileSync(command, args, { stdio: ["ignore", "pipe", "pipe"], encoding: "utf8" });
 
+/** The district's name for its appliance, in each namespace's hosts file. */
+const NAME = "class.cedar.lan";
+/** Where ip-netns looks for files that a namespace has instead of those of /etc. */
+const ETC = "/etc/netns";
+
 /** The school's network and the sites' are routed; the router has the first address of each. */
 const SCHOOL_V4 = "10.10.0.2";
 const SCHOOL_V6 = "fd10::2";
@@ -30,11 +35,11 @@ export class District {
     district.namespace = `${district.id}school`;
     district.router = `${district.id}router`;
     district.address = SCHOOL_V4;
-    district.addressV6 = SCHOOL_V6;
+    district.name = NAME;
     district.ipv6 = ipv6;
     district.sites = [];
     for (const namespace of [district.namespace, district.router]) {
-      run("ip", "netns", "add", namespace);
+      district.addNamespace(namespace);
       if (!ipv6) set(namespace, "net/ipv6/conf/all/disable_ipv6", 1);
     }
     const { namespace: school, router } = district;
@@ -52,6 +57,20 @@ export class District {
       set(router, "net/ipv6/conf/all/forwarding", 1);
     }
     return district;
+  }
+
+  /** A namespace in which the school's appliance has its name. */
+  addNamespace(namespace) {
+    run("ip", "netns", "add", namespace);
+    const addresses = this.ipv6 ? [SCHOOL_V4, SCHOOL_V6] : [SCHOOL_V4];
+    const lines = ["127.0.0.1 localhost", "::1 localhost", ...addresses.map((address) => `${address} ${NAME}`)];
+    mkdirSync(join(ETC, namespace), { recursive: true });
+    writeFileSync(join(ETC, namespace, "hosts"), `${lines.join("\n")}\n`);
+  }
+
+  removeNamespace(namespace) {
+    run("ip", "netns", "delete", namespace);
+    rmSync(join(ETC, namespace), { recursive: true });
   }
 
   inside(...command) {
@@ -78,7 +97,7 @@ export class District {
 
   async tearDown() {
     for (const site of this.sites) await site.remove();
-    for (const namespace of [this.namespace, this.router]) run("ip", "netns", "delete", namespace);
+    for (const namespace of [this.namespace, this.router]) this.removeNamespace(namespace);
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
@@ -98,7 +117,7 @@ export class Site {
 
   async build(settings) {
     const { district, namespace, number } = this;
-    run("ip", "netns", "add", namespace);
+    district.addNamespace(namespace);
     run("ip", "-n", namespace, "link", "set", "lo", "up");
     const file = join(district.folder, `${this.name}.json`);
     writeFileSync(file, JSON.stringify(settings));
@@ -224,6 +243,6 @@ export class Site {
       this.process.stdin.end();
       await ended;
     }
-    run("ip", "netns", "delete", this.namespace);
+    this.district.removeNamespace(this.namespace);
   }
 }

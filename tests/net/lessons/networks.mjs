@@ -67,12 +67,7 @@ const EVENTS = {
   },
 };
 
-async function join(student, network) {
-  const url = network.ipv6 ? `https://[${district.addressV6}]` : appliance.url;
-  if (student.url !== url) {
-    student.url = url;
-    await student.signIn(student.account);
-  }
+async function join(student) {
   await enter(student, lesson);
   const begun = Date.now();
   student.joined_ms = (await flows(student, 1, DEADLINE_MS)) - begun;
@@ -132,7 +127,10 @@ async function happen(network) {
 /** Nothing is said or shown for longer than the mappings of a NAT last; then they speak again. */
 async function quiet(network) {
   const all = [teacher, ...students];
-  await Promise.all(all.flatMap((person) => [turn(person, "microphone", false), turn(person, "camera", false)]));
+  await Promise.all(all.map(async (person) => {
+    await turn(person, "microphone", false);
+    await turn(person, "camera", false);
+  }));
   await pause(network.quiet_s * 1000);
   await Promise.all(all.map((person) => turn(person, "microphone", true)));
   const begun = Date.now();
@@ -145,7 +143,7 @@ async function quiet(network) {
 
 async function behind(network) {
   for (const student of students) await become(student.site, network);
-  await each((student) => join(student, network));
+  await each((student) => join(student));
   const late = students.flatMap((student) => short(`${student.browser}: joined`, `${network.name}_join_${student.browser}`, student.joined_ms, JOIN_MS_MAX));
   await heardByTeacher();
   if (network.quiet_s) await quiet(network);
@@ -174,7 +172,6 @@ async function goHome() {
   for (const student of students) {
     await become(student.site, {});
     await student.site.mend();
-    student.url = appliance.url;
     await go(student, `${appliance.url}/`).catch((error) => console.log(error.message));
   }
   await teacher.see("1 person").catch((error) => console.log(`not yet alone again: ${error.message}`));
@@ -182,9 +179,9 @@ async function goHome() {
 
 async function gather() {
   const accounts = appliance.signIns();
-  const at = async (browser, place, account, url) => {
+  const at = async (browser, place, account) => {
     const site = await district.site(place, { up: { delay_ms: 2 }, down: { delay_ms: 2 } });
-    const person = await (browser === "firefox" ? atFirefox : atChromium)(appliance, site, url);
+    const person = await (browser === "firefox" ? atFirefox : atChromium)(appliance, site);
     people.push(Object.assign(person, { browser, account }));
     await person.signIn(account);
     return person;

@@ -8,7 +8,12 @@
 #[cfg(test)]
 mod tests;
 
-use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    collections::VecDeque,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use belfry_media_api::{DataKind, End, Path, PeerRole};
 use bytes::Bytes;
@@ -18,8 +23,12 @@ use crate::{
     ice::{Checked, Ice, Route},
     outbox::{DATAGRAM_BYTES_MAX, Destination, Outbox},
     sctp::Sctp,
-    srtp::Srtp,
+    srtp::{self, Srtp},
 };
+
+/// A client from whose path nothing has come for so long may be somewhere else. While media flows
+/// something comes many times a second, also from a client that only receives (feedback).
+const MOVED_SILENCE: Duration = Duration::from_millis(500);
 
 /// What a connection is made of.
 #[derive(Clone, Debug)]
@@ -128,6 +137,8 @@ pub(crate) struct Connection {
     kick: bool,
     /// The path that was told last.
     path_told: Option<(Path, IpAddr)>,
+    /// When media came last on a path that passed a check.
+    heard: Instant,
     now: Instant,
 }
 
@@ -144,6 +155,7 @@ impl Connection {
             turns: Vec::new(),
             kick: false,
             path_told: None,
+            heard: now,
             now,
         }
     }
@@ -196,7 +208,10 @@ impl Connection {
             Some(0..=3) => return self.check(from, datagram, now, outbox),
             _ if !self.ice.knows(from) => return Received::Refused(Refused::Unknown),
             Some(20..=63) => {}
-            Some(128..=191) => return self.open(datagram),
+            Some(128..=191) => {
+                self.heard = now;
+                return self.open(datagram);
+            }
             _ => return Received::Refused(Refused::Malformed),
         }
         let mut turns = std::mem::take(&mut self.turns);
@@ -231,12 +246,43 @@ impl Connection {
         }
     }
 
-    /// SRTP or SRTCP: the payload types 64 to 95 are RTCP's (RFC 5761, section 4).
+    /// Whether media that came from nobody's path is this client's: a NAT that has forgotten its
+    /// mapping gives it another port, long before the client's next check. Only a silent client is
+    /// looked for, only at the same address, and only what is authentic and new counts, so nothing
+    /// is sent anywhere where it was not wanted. Says which path it has left. The packet itself is
+    /// used up.
+    pub(crate) fn follow(
+        &mut self,
+        from: Destination,
+        datagram: &[u8],
+        now: Instant,
+    ) -> Option<Destination> {
+        let (left, srtp) = (self.ice.selected()?, self.srtp.as_ref()?);
+        let is_near = matches!(
+            (left, from),
+            (Destination::Udp { local, .. }, Destination::Udp { local: now_local, .. })
+                if local == now_local && left.path() == from.path()
+        );
+        let is_silent = now.saturating_duration_since(self.heard) >= MOVED_SILENCE;
+        let may_be = self.state == State::Connected && is_near && is_silent;
+        if !may_be || !srtp.is_of_known_source(datagram) {
+            return None;
+        }
+        if let Received::Refused(_) = self.open(&mut datagram.to_vec()) {
+            return None;
+        }
+        self.heard = now;
+        self.ice.moved(from);
+        Some(left)
+    }
+
+    /// SRTP or SRTCP.
     fn open(&mut self, datagram: &mut [u8]) -> Received {
         let Some(srtp) = &mut self.srtp else { return Received::Refused(Refused::Early) };
-        let opened = match datagram.get(1) {
-            Some(192..=223) => srtp.open_rtcp(datagram).map(|len| Received::Rtcp { len }),
-            _ => srtp.open_rtp(datagram).map(|len| Received::Rtp { len }),
+        let opened = if srtp::is_rtcp(datagram) {
+            srtp.open_rtcp(datagram).map(|len| Received::Rtcp { len })
+        } else {
+            srtp.open_rtp(datagram).map(|len| Received::Rtp { len })
         };
         opened.unwrap_or_else(Received::Refused)
     }

@@ -492,3 +492,45 @@ fn media_follows_the_client_to_another_network() {
     assert!(world.sent_to.contains(&CLIENT_LATER.into()));
     assert!(!world.sent_to.contains(&CLIENT.into()));
 }
+
+/// The client's packet `sequence` as it leaves its network, where it is held back.
+fn held_back(world: &mut World, sequence: u64) -> Vec<u8> {
+    world.client_writes_rtp(sequence, b"behind a nat");
+    let mut media = None;
+    for _ in 0..20 {
+        while let Ok(Output::Transmit(transmit)) = world.client.poll_output() {
+            if matches!(transmit.contents.first(), Some(128..=191)) && transmit.contents[1] == 111 {
+                media = Some(transmit.contents.to_vec());
+            }
+        }
+        world.now += Duration::from_millis(5);
+        world.feed_client(Input::Timeout(world.now));
+    }
+    media.expect("the client sent it")
+}
+
+#[test]
+fn a_silent_client_is_followed_to_another_port_of_its_nat_by_what_only_it_can_send() {
+    let mut world = World::new(PeerRole::Publisher);
+    world.declare_audio();
+    world.connect();
+    world.client_writes_rtp(1, b"before");
+    world.until("rtp", |world| !world.rtp.is_empty());
+    let [old, new] =
+        [CLIENT.1, CLIENT.1 + 1].map(|port| Destination::udp(0, (CLIENT.0, port).into()));
+    let elsewhere = Destination::udp(0, CLIENT_LATER.into());
+    let packet = held_back(&mut world, 2);
+    let at = |after_ms| world.now + Duration::from_millis(after_ms);
+    let (soon, later) = (world.server.heard + Duration::from_millis(499), at(1_000));
+    let mut forged = packet.clone();
+    *forged.last_mut().expect("it has bytes") ^= 1;
+    let (_, replayed) = world.last_media.clone().expect("media came");
+    let server = &mut world.server;
+    assert_eq!(server.follow(new, &packet, soon), None, "it is not silent");
+    assert_eq!(server.follow(elsewhere, &packet, later), None, "another address needs a check");
+    assert_eq!(server.follow(new, &forged, later), None, "forged");
+    assert_eq!(server.follow(new, &replayed, later), None, "replayed");
+    assert_eq!(server.follow(new, &packet, later), Some(old));
+    assert_eq!((server.ice.selected(), server.ice.knows(old)), (Some(new), false));
+    assert_eq!(server.follow(old, &packet, later), None, "used up, and it is heard again");
+}

@@ -107,6 +107,16 @@ impl Ice {
         self.selected
     }
 
+    /// The client is at `to` now and not any more where media went so far. Consent lasts no longer
+    /// by that.
+    pub(crate) fn moved(&mut self, to: Destination) {
+        let selected = self.selected.replace(to);
+        let path = self.paths.iter_mut().find(|path| Some(path.destination) == selected);
+        if let Some(path) = path {
+            path.destination = to;
+        }
+    }
+
     /// Whether the client checked this path.
     pub(crate) fn knows(&self, from: Destination) -> bool {
         self.selected == Some(from) || self.paths.iter().any(|path| path.destination == from)

@@ -83,6 +83,15 @@ impl Srtp {
         self.outbound.rtcp.tag_len() + SRTCP_WORD_BYTES
     }
 
+    /// Whether a packet, not authenticated yet, names a source that was authentic before.
+    pub(crate) fn is_of_known_source(&self, packet: &[u8]) -> bool {
+        if is_rtcp(packet) {
+            word_at(packet, 4).is_some_and(|ssrc| self.inbound_rtcp.contains_key(&ssrc))
+        } else {
+            rtp_header(packet).is_some_and(|(_, ssrc, _)| self.inbound_rtp.contains_key(&ssrc))
+        }
+    }
+
     /// Opens an SRTP packet in place; the RTP packet is its first `n` bytes.
     pub(crate) fn open_rtp(&mut self, packet: &mut [u8]) -> Result<usize, Refused> {
         let (header_len, ssrc, sequence) = rtp_header(packet).ok_or(Refused::Malformed)?;
@@ -150,6 +159,11 @@ impl Srtp {
         self.outbound_rtcp_index += 1;
         self.outbound.rtcp.seal_rtcp(packet, ssrc, index | ENCRYPTED).ok_or(Unsealed)
     }
+}
+
+/// The payload types 64 to 95 are RTCP's (RFC 5761, section 4).
+pub(crate) fn is_rtcp(packet: &[u8]) -> bool {
+    matches!(packet.get(1), Some(192..=223))
 }
 
 fn word_at(packet: &[u8], offset: usize) -> Option<u32> {
