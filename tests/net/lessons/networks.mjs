@@ -113,10 +113,12 @@ async function happen(network) {
   await each((student) => leaveMarks(student, network));
   await Promise.all(students.map((student) => EVENTS[network.event](student.site, network)));
   const back = Date.now();
-  const late = (await each(async (student) => [student, (await flows(student, 1, DEADLINE_MS)) - back]))
-    .flatMap(([student, ms]) => short(`${student.browser}: media again`, `${network.name}_back_${student.browser}`, ms, BACK_MS_MAX));
-  const heard = (await heardByTeacher()) - back;
-  late.push(...short("the teacher hears all again", `${network.name}_heard_again`, heard, BACK_MS_MAX));
+  const [hear, heard] = await Promise.all([
+    each(async (student) => [student, (await flows(student, 1, DEADLINE_MS)) - back]),
+    heardByTeacher(),
+  ]);
+  const late = hear.flatMap(([student, ms]) => short(`${student.browser}: media again`, `${network.name}_back_${student.browser}`, ms, BACK_MS_MAX));
+  late.push(...short("the teacher hears all again", `${network.name}_heard_again`, heard - back, BACK_MS_MAX));
   await each(findMarks);
   await teacher.see(`${students.length} hands raised`);
   await teacher.see(`${students.length + 1} people`);
