@@ -66,6 +66,8 @@ export class District {
     const lines = ["127.0.0.1 localhost", "::1 localhost", ...addresses.map((address) => `${address} ${NAME}`)];
     mkdirSync(join(ETC, namespace), { recursive: true });
     writeFileSync(join(ETC, namespace, "hosts"), `${lines.join("\n")}\n`);
+    // There is no other name to be found, and who asks is told so at once: this machine's name server is not reached.
+    writeFileSync(join(ETC, namespace, "resolv.conf"), "nameserver 127.0.0.1\n");
   }
 
   removeNamespace(namespace) {
