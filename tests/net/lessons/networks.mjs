@@ -172,9 +172,9 @@ whenFailed(async () => {
 /** Out of the lesson, whatever state the scenario ended in. */
 async function goHome() {
   for (const student of students) {
-    await become(student.site, {});
     await student.site.mend();
     await go(student, `${appliance.url}/`).catch((error) => console.log(error.message));
+    await become(student.site, {});
   }
   await teacher.see("1 person").catch((error) => console.log(`not yet alone again: ${error.message}`));
 }

@@ -1,10 +1,10 @@
 // Notices within seconds that the network under a lesson has gone, where no browser event tells of it.
 
 /** Media that flowed comes many times a second, on any path that carries it. */
-const QUIET_MS = 1_000;
+const QUIET_MS = 750;
 /** How long the server's answer on the class socket may take. Long enough for a segment that TCP has to send twice. */
-const ANSWER_MS = 1_500;
-export const LOOK_EVERY_MS = 500;
+const ANSWER_MS = 1_250;
+export const LOOK_EVERY_MS = 250;
 
 export interface AlarmSurroundings {
   now(): number;
