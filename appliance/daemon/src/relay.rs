@@ -129,16 +129,16 @@ mod tests {
 
     use super::{ice_servers, secret};
 
-    fn by_address(text: &str) -> Option<Host> {
-        Some(Host::Address(text.parse().expect("an address")))
+    fn by_address(text: &str) -> Host {
+        Host::Address(text.parse().expect("an address"))
     }
 
-    fn by_name(name: &str) -> Option<Host> {
-        Some(Host::Name(name.to_owned()))
+    fn by_name(name: &str) -> Host {
+        Host::Name(name.to_owned())
     }
 
     /// As a client is told that came by `host`.
-    fn urls(settings: &Settings, addresses: &[&str], host: Option<Host>) -> Vec<String> {
+    fn urls(settings: &Settings, addresses: &[&str], host: Option<&Host>) -> Vec<String> {
         let addresses =
             addresses.iter().map(|address| address.parse().expect("an address")).collect();
         let mut hosts = settings.host_names().to_vec();
@@ -146,7 +146,7 @@ mod tests {
         let servers = ice_servers(settings, Names { hosts, addresses }, secret());
         let asked = IceAsked {
             participant: &ParticipantSid::new("PA_1"),
-            host: host.as_ref(),
+            host,
             now: Timestamp(1_700_000_000_000),
         };
         servers.of(asked).into_iter().flat_map(|server| server.urls).collect()
@@ -167,7 +167,7 @@ mod tests {
             (by_name("box-1"), "box-1"),
         ] {
             assert_eq!(
-                urls(&Settings::default(), &addresses, host),
+                urls(&Settings::default(), &addresses, Some(&host)),
                 [
                     format!("stun:{said}:443"),
                     format!("turn:{said}:3478?transport=tcp"),
@@ -176,16 +176,20 @@ mod tests {
             );
         }
         assert_eq!(
-            urls(&named(), &addresses, by_name("class")).last().map(String::as_str),
+            urls(&named(), &addresses, Some(&by_name("class"))).last().map(String::as_str),
             Some("turns:class:443?transport=tcp")
         );
     }
 
     #[test]
     fn a_host_that_is_not_ours_is_never_said() {
-        for host in [by_name("evil.example"), by_address("192.0.2.9"), None] {
+        for host in [Some(by_name("evil.example")), Some(by_address("192.0.2.9")), None] {
             assert_eq!(
-                urls(&Settings::default(), &["127.0.0.1", "10.0.0.5", "2001:db8::5"], host),
+                urls(
+                    &Settings::default(),
+                    &["127.0.0.1", "10.0.0.5", "2001:db8::5"],
+                    host.as_ref()
+                ),
                 [
                     "stun:10.0.0.5:443",
                     "stun:[2001:db8::5]:443",
@@ -201,7 +205,7 @@ mod tests {
     #[test]
     fn whoever_came_by_an_address_is_told_the_name_too_since_firefox_needs_one() {
         assert_eq!(
-            urls(&named(), &["10.0.0.5"], by_address("10.0.0.5")),
+            urls(&named(), &["10.0.0.5"], Some(&by_address("10.0.0.5"))),
             [
                 "stun:10.0.0.5:443",
                 "turn:10.0.0.5:3478?transport=tcp",
