@@ -7,6 +7,8 @@ use belfry_model::outside::Parser;
 
 /// The largest message of a client: a UDP datagram's worth of data and what is around it.
 pub const FRAME_BYTES_MAX: usize = 2_048;
+/// What of a stream may wait to be taken apart: more than a message and a read.
+pub const STREAM_BYTES_MAX: usize = 65_536;
 pub const CHANNEL_HEADER_BYTES: usize = 4;
 const STUN_HEADER_BYTES: usize = 20;
 const COOKIE: [u8; 4] = 0x2112_a442_u32.to_be_bytes();
@@ -34,7 +36,7 @@ pub static CHANNELS: Parser<(u16, Range<usize>), CodecError> =
 
 /// The first message of a stream.
 pub static FRAMES: Parser<Option<Frame>, CodecError> =
-    Parser::new("relay frame", usize::MAX, &[0x40, 0, 0, 1, 9, 0, 0, 0], frame);
+    Parser::new("relay frame", STREAM_BYTES_MAX, &[0x40, 0, 0, 1, 9, 0, 0, 0], frame);
 
 /// A Send indication (RFC 8656 section 11.1).
 pub static SENDS: Parser<Sending, CodecError> =

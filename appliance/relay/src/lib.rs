@@ -27,8 +27,8 @@ use belfry_model::outside::Target;
 
 pub use allocation::{Allocation, PEERS_MAX};
 pub use codec::{
-    CHANNEL_HEADER_BYTES, CHANNELS, CodecError, FRAME_BYTES_MAX, FRAMES, Frame, SENDS, Sending,
-    channel_header, data_indication, is_channel_data, is_turn, padding,
+    CHANNEL_HEADER_BYTES, CHANNELS, CodecError, FRAME_BYTES_MAX, FRAMES, Frame, SENDS,
+    STREAM_BYTES_MAX, Sending, channel_header, data_indication, is_channel_data, is_turn, padding,
 };
 pub use control::{Answer, Client, Config, Control, Counts, Now, Relayed};
 pub use credentials::{Credentials, issue};

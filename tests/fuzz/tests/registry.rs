@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use belfry_fuzz::registry;
+use belfry_model::outside::Target;
 use belfry_tests::workspace::{files, has_extension, root};
 
 /// What turns bytes or text into structure; in the appliance, only files that declare a parser may
@@ -79,6 +80,19 @@ fn every_parser_accepts_its_seed() {
     for target in registry() {
         assert!(target.feed(target.seed()), "{}", target.name());
     }
+}
+
+/// No input from outside is larger than this: the largest is a file of people to import.
+const INPUT_BYTES_MAX: usize = 64 << 20;
+
+#[test]
+fn every_parser_has_a_limit() {
+    let limitless: Vec<&str> = registry()
+        .into_iter()
+        .filter(|target| target.bytes_max() > INPUT_BYTES_MAX)
+        .map(Target::name)
+        .collect();
+    assert_eq!(limitless, Vec::<&str>::new());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use belfry_model::outside::Parser;
+use belfry_relay::STREAM_BYTES_MAX;
 
 /// As for a datagram on a socket: more than any of a WebRTC client.
 const DATAGRAM_BYTES_MAX: usize = 2_048;
@@ -16,7 +17,7 @@ pub(crate) enum FramingError {
 
 /// Where the first datagram of a stream is; `None` when it has not come whole yet.
 pub(crate) static DATAGRAMS: Parser<Option<Range<usize>>, FramingError> =
-    Parser::new("transport ice-tcp frame", usize::MAX, &[0, 1, 9], |bytes| {
+    Parser::new("transport ice-tcp frame", STREAM_BYTES_MAX, &[0, 1, 9], |bytes| {
         let Some(&length) = bytes.first_chunk() else { return Ok(None) };
         let length = usize::from(u16::from_be_bytes(length));
         if length > DATAGRAM_BYTES_MAX {

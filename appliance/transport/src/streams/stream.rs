@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 
 use belfry_media_api::Path;
 use belfry_model::Outside;
-use belfry_relay::{CHANNELS, Client, FRAMES, Place, Relayed, SENDS, is_channel_data};
+use belfry_relay::{
+    CHANNELS, Client, FRAME_BYTES_MAX, FRAMES, Place, Relayed, SENDS, STREAM_BYTES_MAX,
+    is_channel_data,
+};
 use tokio::io::Interest;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::MissedTickBehavior;
@@ -27,6 +30,10 @@ const SILENCE_MAX: Duration = Duration::from_mins(1);
 const TICK: Duration = Duration::from_secs(1);
 /// What one read takes.
 const READ_BYTES: usize = 16 * 1024;
+const _: () = assert!(
+    FRAME_BYTES_MAX + READ_BYTES <= STREAM_BYTES_MAX,
+    "a read never is too long for its parser"
+);
 /// Reads before other streams get their turn.
 const READS_IN_A_ROW_MAX: usize = 4;
 /// Batches that one write takes.
