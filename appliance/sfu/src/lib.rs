@@ -12,6 +12,8 @@ mod crypto;
 mod down;
 mod dtls;
 mod egress;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 pub mod ice;
 mod ladder;
 mod layer;

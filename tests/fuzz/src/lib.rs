@@ -1,6 +1,57 @@
 //! The registry of all parsers of outside bytes, collected from the crates that declare them.
 
+use std::sync::LazyLock;
+use std::time::Instant;
+
 use belfry_model::outside::Target;
+use belfry_sfu::fuzz;
+
+/// A library behind a parser of ours, fed with what that lets through.
+struct Library {
+    name: &'static str,
+    seed: &'static [u8],
+    /// `true`: the parser accepted everything.
+    feed: fn(&[u8], Instant) -> bool,
+}
+
+/// Some packets, one after the other.
+const LIBRARY_BYTES_MAX: usize = 8 * 1024;
+
+/// When all inputs begin.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+impl Target for Library {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn bytes_max(&self) -> usize {
+        LIBRARY_BYTES_MAX
+    }
+
+    fn seed(&self) -> &'static [u8] {
+        self.seed
+    }
+
+    fn refused_count(&self) -> u64 {
+        0
+    }
+
+    fn feed(&self, bytes: &[u8]) -> bool {
+        (self.feed)(bytes, *START)
+    }
+}
+
+static SCTP: Library =
+    Library { name: "library sctp association", seed: fuzz::SCTP_SEED, feed: fuzz::sctp };
+static DTLS: Library =
+    Library { name: "library dtls association", seed: fuzz::DTLS_SEED, feed: fuzz::dtls };
+
+/// What is fed: all parsers, and the libraries behind them that hold state.
+pub fn targets() -> Vec<&'static dyn Target> {
+    let libraries: [&dyn Target; 2] = [&SCTP, &DTLS];
+    registry().into_iter().chain(libraries).collect()
+}
 
 /// Every parser that reads bytes from outside. A test holds the list to what the sources declare.
 pub fn registry() -> Vec<&'static dyn Target> {
@@ -22,9 +73,9 @@ pub fn registry() -> Vec<&'static dyn Target> {
     .collect()
 }
 
-/// The parser with this name.
+/// The target with this name.
 pub fn find(name: &str) -> Option<&'static dyn Target> {
-    registry().into_iter().find(|target| target.name() == name)
+    targets().into_iter().find(|target| target.name() == name)
 }
 
 /// Whether `bytes` are a planted fault: an input behind the checks of the parser that is not its

@@ -32,8 +32,8 @@ pub(crate) enum HelloError {
 const RECORD_SEED: [u8; RECORD_HEADER_BYTES + 2] =
     [21, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0];
 
-/// The records of one datagram; yields the pieces of ClientHellos among them.
-pub(crate) static RECORDS: Parser<Vec<Fragment>, HelloError> =
+/// The records of one datagram.
+pub(crate) static RECORDS: Parser<Records, HelloError> =
     Parser::new("sfu dtls records", DATAGRAM_BYTES_MAX, &RECORD_SEED, parse_records);
 
 /// Version, random, empty session id and cookie, one suite, null compression, and `use_srtp` with
@@ -63,6 +63,17 @@ pub(crate) static HELLOS: Parser<Vec<u16>, HelloError> =
     Parser::new("sfu dtls hello", HELLO_BYTES_MAX, &HELLO_SEED, |bytes| {
         parse_hello(bytes).ok_or(HelloError::Hello)
     });
+
+/// What a datagram consists of.
+#[derive(Debug, Default)]
+pub(crate) struct Records {
+    /// Pieces of ClientHellos.
+    pub(crate) hellos: Vec<Fragment>,
+    pub(crate) count: usize,
+    /// Of them, those of the handshake, and their bytes.
+    pub(crate) handshakes: usize,
+    pub(crate) handshake_bytes: usize,
+}
 
 /// A piece of a ClientHello.
 #[derive(Debug)]
@@ -94,9 +105,9 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn parse_records(bytes: &[u8]) -> Result<Vec<Fragment>, HelloError> {
+fn parse_records(bytes: &[u8]) -> Result<Records, HelloError> {
     let mut reader = Reader(bytes);
-    let mut fragments = Vec::new();
+    let mut records = Records::default();
     if bytes.is_empty() {
         return Err(HelloError::Record);
     }
@@ -106,17 +117,22 @@ fn parse_records(bytes: &[u8]) -> Result<Vec<Fragment>, HelloError> {
         if !CONTENT_TYPES.contains(content) || *major != VERSION_MAJOR {
             return Err(HelloError::Record);
         }
+        records.count += 1;
+        if *content == CONTENT_HANDSHAKE {
+            records.handshakes += 1;
+            records.handshake_bytes += body.0.len();
+        }
         // Epoch 0 is in the clear.
         if *content == CONTENT_HANDSHAKE && epoch.starts_with(&[0, 0]) {
             while !body.0.is_empty() {
                 let (kind, piece) = parse_fragment(&mut body).ok_or(HelloError::Record)?;
                 if kind == CLIENT_HELLO {
-                    fragments.push(piece);
+                    records.hellos.push(piece);
                 }
             }
         }
     }
-    Ok(fragments)
+    Ok(records)
 }
 
 fn parse_record<'a>(reader: &mut Reader<'a>) -> Option<(&'a [u8], Reader<'a>)> {

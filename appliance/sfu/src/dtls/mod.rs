@@ -38,6 +38,12 @@ const EXPORTER_LABEL: &str = "EXTRACTOR-dtls_srtp";
 /// Handshake datagrams that are held until the remote's description is there or its hello is
 /// complete; each at most one frame long.
 const HELD_DATAGRAMS_MAX: usize = 8;
+/// Records of one handshake, and of its repeats later. The library keeps pieces of messages for
+/// which others are missing, goes through all of them with every further one, and calls itself once
+/// for each that continues another. A handshake with all its repeats has less than a hundred.
+const RECORDS_MAX: usize = 512;
+/// Likewise: pieces without content take twelve bytes.
+const HANDSHAKE_BYTES_MAX: usize = 64 * 1024;
 /// Handshake messages are cut to this, so that they fit after IPv6 and TURN headers.
 const HANDSHAKE_MTU_BYTES: usize = 1200;
 
@@ -101,6 +107,9 @@ pub(crate) struct Dtls {
     endpoint: Option<Endpoint>,
     hello: Hello,
     held: Vec<BytesMut>,
+    /// What came of the limits above.
+    records: usize,
+    handshake_bytes: usize,
     established: bool,
     over: bool,
 }
@@ -123,6 +132,8 @@ impl Dtls {
             endpoint: None,
             hello: Hello::default(),
             held: Vec::new(),
+            records: 0,
+            handshake_bytes: 0,
             established: false,
             over: false,
         }
@@ -157,14 +168,23 @@ impl Dtls {
             return Err(Refused::Unknown);
         }
         let records = RECORDS.parse(belfry_model::Outside::new(datagram));
-        let fragments = records.map_err(|_refusal| Refused::Malformed)?;
+        let records = records.map_err(|_refusal| Refused::Malformed)?;
+        // Once it stands, records of data count no more.
+        let counted = if self.established { records.handshakes } else { records.count };
+        if counted > 0 {
+            self.records = self.records.saturating_add(counted);
+            self.handshake_bytes = self.handshake_bytes.saturating_add(records.handshake_bytes);
+            if self.records > RECORDS_MAX || self.handshake_bytes > HANDSHAKE_BYTES_MAX {
+                return Err(Refused::Limit);
+            }
+        }
         if self.endpoint.is_some() {
             return self.read(BytesMut::from(datagram), now, turns);
         }
         if self.held.len() >= HELD_DATAGRAMS_MAX {
             return Err(Refused::Limit);
         }
-        for fragment in &fragments {
+        for fragment in &records.hellos {
             self.hello.add(fragment);
         }
         self.held.push(BytesMut::from(datagram));

@@ -106,9 +106,9 @@ proptest! {
         if let Some(byte) = record.get_mut(at) {
             *byte = value;
         }
-        if let Ok(fragments) = RECORDS.parse(Outside::new(&record)) {
+        if let Ok(records) = RECORDS.parse(Outside::new(&record)) {
             let mut hello = Hello::default();
-            for fragment in &fragments {
+            for fragment in &records.hellos {
                 hello.add(fragment);
             }
             hello.profiles();

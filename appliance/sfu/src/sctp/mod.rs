@@ -4,7 +4,10 @@
 //! reliable ones up to a limit and then the receiver is given up.
 
 mod dcep;
+mod guard;
 mod packet;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod sealing;
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +30,9 @@ use rtc_shared::TransportProtocol;
 
 pub(crate) use self::dcep::DCEP;
 use self::dcep::Dcep;
+use self::guard::Guard;
 pub(crate) use self::packet::PACKETS;
+use self::packet::{chunks, is_init_ack};
 use crate::connection::Unsent;
 
 pub(crate) const LABEL_RELIABLE: &str = "_reliable";
@@ -68,6 +73,11 @@ pub(crate) struct Sctp {
     first_stream: StreamId,
     endpoint: Option<Endpoint>,
     association: Option<Box<(AssociationHandle, AssociationBox)>>,
+    guard: Guard,
+    /// The remote's INIT and our answer.
+    greeting: Option<(Bytes, Option<Bytes>)>,
+    /// The answer, when it has to leave once more.
+    greets_again: Option<Bytes>,
     channels: Vec<Channel>,
     held: VecDeque<Bytes>,
     held_bytes: usize,
@@ -93,6 +103,9 @@ impl Sctp {
             first_stream: 1,
             endpoint: None,
             association: None,
+            guard: Guard::default(),
+            greeting: None,
+            greets_again: None,
             channels: Vec::new(),
             held: VecDeque::new(),
             held_bytes: 0,
@@ -131,11 +144,30 @@ impl Sctp {
         self.over
     }
 
+    #[cfg(feature = "fuzz")]
+    #[cfg(test)]
+    pub(crate) fn stands(&self) -> bool {
+        self.association
+            .as_ref()
+            .is_some_and(|mine| !mine.1.0.is_handshaking() && !mine.1.0.is_closed())
+    }
+
     /// Takes one SCTP packet.
     pub(crate) fn receive(&mut self, packet: Bytes, now: Instant) {
         let Some(endpoint) = &mut self.endpoint else { return };
-        if PACKETS.parse(Outside::new(&packet)).is_err() {
+        let Ok(contents) = PACKETS.parse(Outside::new(&packet)) else { return };
+        if !self.guard.admits(&contents) {
             return;
+        }
+        if contents.begins {
+            if self.association.is_some() {
+                // The library would begin another association with every repeat.
+                let known = self.greeting.as_ref();
+                let same = known.filter(|(init, _)| chunks(init) == chunks(&packet));
+                self.greets_again = same.and_then(|(_, answer)| answer.clone());
+                return;
+            }
+            self.greeting = Some((packet.clone(), None));
         }
         match (endpoint.handle(now, REMOTE, None, packet), &mut self.association) {
             (Some((handle, DatagramEvent::NewAssociation(association))), mine @ None) => {
@@ -178,6 +210,8 @@ impl Sctp {
                 self.open(self.first_stream + 2, DataKind::Lossy, now);
             }
             Event::Stream(StreamEvent::Opened { id } | StreamEvent::Readable { id }) => {
+                // Its own list of them, which is not read here, would grow.
+                while self.association().is_some_and(|mine| mine.accept_stream().is_some()) {}
                 self.read(*id, now);
             }
             Event::HandshakeFailed { .. } | Event::AssociationLost { .. } => self.over = true,
@@ -334,10 +368,21 @@ impl Sctp {
 
     /// The packets that the association wants to send now.
     pub(crate) fn poll_transmit(&mut self, now: Instant) -> Option<Vec<Bytes>> {
-        match self.association()?.poll_transmit(now)?.message {
-            Payload::RawEncode(packets) => Some(packets),
-            _ => None,
+        if let Some(answer) = self.greets_again.take() {
+            return Some(vec![answer]);
         }
+        let Payload::RawEncode(packets) = self.association()?.poll_transmit(now)?.message else {
+            return None;
+        };
+        for packet in &packets {
+            self.guard.sent(packet);
+            if let Some((_, answer @ None)) = &mut self.greeting
+                && is_init_ack(packet)
+            {
+                *answer = Some(packet.clone());
+            }
+        }
+        Some(packets)
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {

@@ -1,5 +1,6 @@
 //! The outer form of SCTP packets (RFC 9260, section 3), which is checked before the library gets
 //! them: chunks and parameters that lie whole in the packet, each with the fields that its kind has.
+//! What such a packet asks for is judged by `guard`.
 
 use belfry_model::outside::Parser;
 
@@ -11,6 +12,8 @@ const HEAD_BYTES: usize = 4;
 const CHUNKS_MAX: usize = 64;
 /// Parameters of one chunk.
 const PARAMETERS_MAX: usize = 64;
+/// Browsers number their data channels below this; each stream costs the library memory.
+const STREAMS_MAX: u16 = 1_024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PacketError {
@@ -24,6 +27,24 @@ pub(crate) enum PacketError {
     Empty,
     #[error("an INIT is not alone")]
     Bundled,
+    #[error("blocks of an acknowledgement overlap")]
+    Overlapping,
+    #[error("stream {0} is beyond those of data channels")]
+    Stream(u16),
+}
+
+/// What a packet asks for, as far as that depends on what came before it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Contents {
+    pub(crate) chunks: usize,
+    /// It is an INIT.
+    pub(crate) begins: bool,
+    /// Transmission sequence numbers of its data.
+    pub(crate) data: Vec<u32>,
+    /// Up to which number data are given up.
+    pub(crate) forward: Vec<u32>,
+    /// Numbers of requests to reset streams.
+    pub(crate) resets: Vec<u32>,
 }
 
 /// Ports, tag and checksum, and one DATA chunk with one byte.
@@ -32,28 +53,59 @@ const SEED: [u8; 32] = [
     51, b'x', 0, 0, 0,
 ];
 
-/// Decrypted SCTP packets; yields the number of their chunks.
-pub(crate) static PACKETS: Parser<usize, PacketError> =
+/// Decrypted SCTP packets.
+pub(crate) static PACKETS: Parser<Contents, PacketError> =
     Parser::new("sfu sctp packet", DATAGRAM_BYTES_MAX, &SEED, parse);
 
-fn parse(bytes: &[u8]) -> Result<usize, PacketError> {
+fn parse(bytes: &[u8]) -> Result<Contents, PacketError> {
     let mut rest = bytes.get(COMMON_HEADER_BYTES..).ok_or(PacketError::Cut)?;
-    let (mut count, mut alone) = (0, false);
+    let (mut contents, mut alone) = (Contents::default(), false);
     while !rest.is_empty() {
-        let (kind, body, after) = element(rest, |head| (head[0], head[2], head[3]))?;
-        check(kind, body)?;
+        let (kind, body, after) = chunk(rest)?;
+        contents.add(kind, body)?;
         alone |= matches!(kind, INIT | INIT_ACK | SHUTDOWN_COMPLETE);
-        count += 1;
-        if count > CHUNKS_MAX {
+        if contents.chunks > CHUNKS_MAX {
             return Err(PacketError::TooMany);
         }
         rest = after;
     }
-    match count {
+    match contents.chunks {
         0 => Err(PacketError::Empty),
         2.. if alone => Err(PacketError::Bundled),
-        _ => Ok(count),
+        _ => Ok(contents),
     }
+}
+
+/// The number up to which a packet of ours acknowledges all data, if it does.
+pub(super) fn acknowledged(packet: &[u8]) -> Option<u32> {
+    let mut rest = packet.get(COMMON_HEADER_BYTES..)?;
+    while !rest.is_empty() {
+        let (kind, body, after) = chunk(rest).ok()?;
+        if kind == SACK {
+            return number(body).ok();
+        }
+        rest = after;
+    }
+    None
+}
+
+/// Whether a packet is the answer to an INIT.
+pub(super) fn is_init_ack(packet: &[u8]) -> bool {
+    packet.get(COMMON_HEADER_BYTES) == Some(&INIT_ACK)
+}
+
+/// What is behind the common header.
+pub(super) fn chunks(packet: &[u8]) -> &[u8] {
+    packet.get(COMMON_HEADER_BYTES..).unwrap_or_default()
+}
+
+fn chunk(bytes: &[u8]) -> Result<(u8, &[u8], &[u8]), PacketError> {
+    element(bytes, |head| (head[0], head[2], head[3]))
+}
+
+/// The number at the front.
+fn number(bytes: &[u8]) -> Result<u32, PacketError> {
+    bytes.first_chunk().map(|number| u32::from_be_bytes(*number)).ok_or(PacketError::Short)
 }
 
 /// Kind, body and what follows of the first chunk or parameter; `head` finds its kind and length.
@@ -84,49 +136,96 @@ const SHUTDOWN_COMPLETE: u8 = 14;
 const RECONFIG: u8 = 130;
 const FORWARD_TSN: u8 = 192;
 
-/// Holds a chunk's body to the fields of its kind; kinds that are not known have none.
-fn check(kind: u8, body: &[u8]) -> Result<(), PacketError> {
-    let fixed = |len: usize| body.split_at_checked(len).ok_or(PacketError::Short);
-    match kind {
-        // At least a byte of data (section 3.3.1).
-        DATA => fixed(13).map(drop),
-        INIT | INIT_ACK => parameters(fixed(16)?.1),
-        SACK => {
-            let (head, blocks) = fixed(12)?;
-            let count = |at: usize| {
-                let number = head.get(at..at + 2).and_then(<[u8]>::first_chunk::<2>);
-                number.map_or(0, |number| usize::from(u16::from_be_bytes(*number)))
-            };
-            let needed = (count(8) + count(10)) * 4;
-            if blocks.len() < needed { Err(PacketError::Short) } else { Ok(()) }
+/// The parameter that asks to reset streams (RFC 6525, section 4.1).
+const OUTGOING_RESET: u16 = 13;
+
+impl Contents {
+    /// Adds a chunk, held to the fields of its kind; kinds that are not known have none.
+    fn add(&mut self, kind: u8, body: &[u8]) -> Result<(), PacketError> {
+        let fixed = |len: usize| body.split_at_checked(len).ok_or(PacketError::Short);
+        self.chunks += 1;
+        match kind {
+            DATA => self.data.push(data(body)?),
+            INIT | INIT_ACK => {
+                self.begins |= kind == INIT;
+                parameters(fixed(16)?.1, |_, _| Ok(()))?;
+            }
+            SACK => acknowledgement(body)?,
+            HEARTBEAT | HEARTBEAT_ACK | ABORT | ERROR => parameters(body, |_, _| Ok(()))?,
+            RECONFIG => parameters(body, |kind, body| {
+                if kind == OUTGOING_RESET {
+                    self.resets.push(number(body)?);
+                }
+                Ok(())
+            })?,
+            SHUTDOWN => drop(fixed(4)?),
+            COOKIE_ECHO => drop(fixed(1)?),
+            FORWARD_TSN if fixed(4)?.1.len() % 4 != 0 => return Err(PacketError::Short),
+            FORWARD_TSN => self.forward.push(number(body)?),
+            _ => {}
         }
-        HEARTBEAT | HEARTBEAT_ACK | ABORT | ERROR | RECONFIG => parameters(body),
-        SHUTDOWN => fixed(4).map(drop),
-        COOKIE_ECHO => fixed(1).map(drop),
-        FORWARD_TSN => match fixed(4)?.1.len() % 4 {
-            0 => Ok(()),
-            _ => Err(PacketError::Short),
-        },
-        _ => Ok(()),
+        Ok(())
     }
 }
 
+/// Number, stream, its own number, protocol and at least a byte (section 3.3.1).
+fn data(body: &[u8]) -> Result<u32, PacketError> {
+    let [a, b, c, d, high, low, _, _, _, _, _, _, _, ..] = body else {
+        return Err(PacketError::Short);
+    };
+    match u16::from_be_bytes([*high, *low]) {
+        stream if stream >= STREAMS_MAX => Err(PacketError::Stream(stream)),
+        _ => Ok(u32::from_be_bytes([*a, *b, *c, *d])),
+    }
+}
+
+/// An acknowledgement whose blocks follow each other, as everybody writes them: the library goes
+/// through each number of each (section 3.3.4).
+fn acknowledgement(body: &[u8]) -> Result<(), PacketError> {
+    let (head, blocks) = body.split_at_checked(12).ok_or(PacketError::Short)?;
+    let half = |bytes: &[u8], at: usize| {
+        let half = bytes.get(at..at + 2).and_then(<[u8]>::first_chunk::<2>);
+        half.map_or(0, |half| u16::from_be_bytes(*half))
+    };
+    let (gaps, repeats) = (usize::from(half(head, 8)), usize::from(half(head, 10)));
+    if blocks.len() < (gaps + repeats) * 4 {
+        return Err(PacketError::Short);
+    }
+    blocks.chunks_exact(4).take(gaps).try_fold(0, |before, block| {
+        let (start, end) = (half(block, 0), half(block, 2));
+        if start > before && end >= start { Ok(end) } else { Err(PacketError::Overlapping) }
+    })?;
+    Ok(())
+}
+
 /// Parameters, or causes of an error, which have the same form (section 3.2.1).
-fn parameters(mut rest: &[u8]) -> Result<(), PacketError> {
+fn parameters(
+    mut rest: &[u8],
+    mut each: impl FnMut(u16, &[u8]) -> Result<(), PacketError>,
+) -> Result<(), PacketError> {
     for _ in 0..PARAMETERS_MAX {
         if rest.is_empty() {
             return Ok(());
         }
-        rest = element(rest, |head| ((), head[2], head[3]))?.2;
+        let kind =
+            |head: &[u8; HEAD_BYTES]| (u16::from_be_bytes([head[0], head[1]]), head[2], head[3]);
+        let (kind, body, after) = element(rest, kind)?;
+        each(kind, body)?;
+        rest = after;
     }
     Err(PacketError::TooMany)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{PACKETS, PacketError, SEED, parse};
+    use super::{Contents, PACKETS, PacketError, SEED, acknowledged};
     use belfry_model::outside::Target;
     use proptest::prelude::*;
+
+    /// The number of chunks.
+    fn parse(bytes: &[u8]) -> Result<usize, PacketError> {
+        super::parse(bytes).map(|contents| contents.chunks)
+    }
 
     fn packet(chunks: &[&[u8]]) -> Vec<u8> {
         [&SEED[..12]].iter().chain(chunks).flat_map(|part| part.iter().copied()).collect()
@@ -161,6 +260,40 @@ mod tests {
         init.extend([1; 16]);
         assert_eq!(parse(&packet(&[&init])), Ok(1));
         assert_eq!(parse(&packet(&[&init, &[11, 0, 0, 4]])), Err(PacketError::Bundled));
+    }
+
+    #[test]
+    fn what_depends_on_the_association_is_found() {
+        let forward = [192, 0, 0, 8, 0, 0, 9, 9];
+        let reset = [130, 0, 0, 20, 0, 13, 0, 16, 0, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0, 2];
+        let found = super::parse(&packet(&[&SEED[12..], &forward, &reset])).expect("sound");
+        let expected = Contents {
+            chunks: 3,
+            begins: false,
+            data: vec![1],
+            forward: vec![0x909],
+            resets: vec![7],
+        };
+        assert_eq!(found, expected);
+        let mut far = SEED.to_vec();
+        far[20] = 4;
+        assert_eq!(parse(&far), Err(PacketError::Stream(1_024)));
+    }
+
+    #[test]
+    fn blocks_of_an_acknowledgement_follow_each_other() {
+        let sack = |blocks: &[[u8; 4]]| {
+            let mut sack = vec![3, 0, 0, 16 + blocks.len() as u8 * 4, 0, 0, 0, 5, 0, 0, 9, 9, 0];
+            sack.extend([blocks.len() as u8, 0, 0]);
+            sack.extend(blocks.concat());
+            packet(&[&sack])
+        };
+        assert_eq!(parse(&sack(&[[0, 2, 0, 3], [0, 5, 0, 5]])), Ok(1));
+        assert_eq!(acknowledged(&sack(&[])), Some(5));
+        for wrong in [[0, 3, 0, 9], [0, 9, 0, 8], [0, 0, 0, 1]] {
+            let overlapping = sack(&[[0, 2, 0, 3], wrong]);
+            assert_eq!(parse(&overlapping), Err(PacketError::Overlapping));
+        }
     }
 
     proptest! {

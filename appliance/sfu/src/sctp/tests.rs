@@ -5,21 +5,8 @@ use belfry_model::outside::Target;
 use bytes::Bytes;
 use proptest::prelude::*;
 
+use super::sealing::seal;
 use super::{CHANNELS_MAX, DCEP, Sctp};
-
-/// The checksum of SCTP (RFC 9260, appendix A), so that damaged packets get past it.
-fn crc32c(bytes: &[u8]) -> u32 {
-    let step = |crc: u32, _bit| if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 };
-    !bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
-}
-
-fn seal(packet: &mut [u8]) {
-    if packet.len() >= 12 {
-        packet[8..12].fill(0);
-        let sum = crc32c(packet);
-        packet[8..12].copy_from_slice(&sum.to_le_bytes());
-    }
-}
 
 /// A client that opens channels and the server's end.
 struct Pair {
@@ -38,7 +25,16 @@ impl Pair {
     }
 
     /// One way and back; `spoil` sees every packet to the server.
-    fn turn(&mut self, mut spoil: impl FnMut(&mut Vec<u8>)) {
+    fn turn(&mut self, spoil: impl FnMut(&mut Vec<u8>)) {
+        self.turn_both(spoil, |_| true);
+    }
+
+    /// `back`: which packets of the server arrive.
+    fn turn_both(
+        &mut self,
+        mut spoil: impl FnMut(&mut Vec<u8>),
+        mut back: impl FnMut(&[u8]) -> bool,
+    ) {
         while let Some(packets) = self.client.poll_transmit(self.now) {
             for packet in packets {
                 let mut packet = packet.to_vec();
@@ -48,7 +44,9 @@ impl Pair {
         }
         while let Some(packets) = self.server.poll_transmit(self.now) {
             for packet in packets {
-                self.client.receive(packet, self.now);
+                if back(&packet) {
+                    self.client.receive(packet, self.now);
+                }
             }
         }
         self.now += Duration::from_millis(20);
@@ -91,6 +89,49 @@ fn lossy_and_reliable_messages_survive_a_lossy_network_as_they_should() {
     }
     let order: Vec<u8> = got.iter().map(|(_, bytes)| bytes[0]).collect();
     assert_eq!(order, (0..20).collect::<Vec<u8>>());
+}
+
+#[test]
+fn an_association_begins_though_the_first_answers_are_lost() {
+    let mut pair = Pair::new();
+    let mut answers = 0;
+    for _ in 0..1_000 {
+        pair.turn_both(
+            |_| {},
+            |packet| {
+                answers += usize::from(super::is_init_ack(packet));
+                answers > 2
+            },
+        );
+    }
+    pair.client.send(DataKind::Reliable, &Bytes::from_static(b"there"), pair.now).expect("open");
+    (0..10).for_each(|_| pair.turn(|_| {}));
+    assert_eq!(pair.server.poll_received(), Some((DataKind::Reliable, b"there".to_vec())));
+    assert_eq!(answers, 3);
+}
+
+/// One request of the remote must not keep a shard busy: the library would walk through two
+/// thousand million numbers.
+#[test]
+fn numbers_far_ahead_are_not_walked_through() {
+    let mut pair = Pair::new();
+    (0..20).for_each(|_| pair.turn(|_| {}));
+    let mut forged = false;
+    pair.client.send(DataKind::Reliable, &Bytes::from_static(b"one"), pair.now).expect("open");
+    pair.turn(|packet| {
+        // Its data becomes a FORWARD TSN.
+        if packet.get(12) == Some(&0) && packet.len() >= 32 {
+            let number = u32::from_be_bytes([packet[16], packet[17], packet[18], packet[19]]);
+            packet.truncate(12);
+            packet.extend([192, 0, 0, 8]);
+            packet.extend(number.wrapping_add(0x7FFF_0000).to_be_bytes());
+            seal(packet);
+            forged = true;
+        }
+    });
+    assert!(forged);
+    (0..100).for_each(|_| pair.turn(|_| {}));
+    assert_eq!(pair.server.poll_received(), Some((DataKind::Reliable, b"one".to_vec())));
 }
 
 #[test]
