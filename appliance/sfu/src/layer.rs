@@ -167,6 +167,11 @@ impl Layer {
         self.coded.get(spatial).is_some_and(|coded| coded.is_live(now))
     }
 
+    /// The structure that the stream's dependency descriptors refer to.
+    pub(crate) fn structure(&self) -> Option<&Structure> {
+        self.structure.as_deref()
+    }
+
     /// The highest spatial layer that ever arrived.
     pub(crate) fn spatial_top(&self) -> u8 {
         self.coded.iter().rposition(|coded| coded.last.is_some()).unwrap_or(0) as u8

@@ -62,6 +62,15 @@ fn frames_of_all(world: &World, client: usize, codec: Codec) -> Vec<usize> {
     pictures(world, client).iter().map(|picture| frames(picture, codec)).collect()
 }
 
+/// Of nine decode targets, how many the newest frame says to be sent; `None`: it says
+/// nothing, so all that the structure names.
+fn told(world: &World, client: usize) -> Option<u32> {
+    let descriptor = &world.clients[client].got.last().expect("something arrived").descriptor;
+    let [_, _, _, flags, rest, ..] = descriptor[..] else { return None };
+    assert_eq!(flags & 0x80, 0, "not a keyframe");
+    (flags & 0x40 != 0).then(|| (u16::from_be_bytes([flags, rest]) >> 2 & 0x1FF).count_ones())
+}
+
 #[track_caller]
 fn spatial_layers_can_be_chosen(codec: Codec, recording: &[u8]) {
     let (mut world, camera) = class(codec, recording, 3);
@@ -71,11 +80,15 @@ fn spatial_layers_can_be_chosen(codec: Codec, recording: &[u8]) {
     // An encoder leaves a frame out now and then.
     assert!(three * 10 > whole.len() * 8, "{whole:?}");
     let requests = world.clients[0].keyframe_requests_of_stream;
+    let is_av1 = codec == Codec::Av1;
+    assert_eq!(told(&world, 1).filter(|_| is_av1), None);
 
     world.settings(1, &camera, Quality::Low, false);
     world.run(SECOND / 2);
     clear(&mut world);
     world.run(3 * SECOND);
+    // Nobody is told to wait for what does not come.
+    assert!(!is_av1 || told(&world, 1) == Some(3), "three temporal layers of one spatial");
     let lowest = frames_of_all(&world, 1, codec);
     assert!(lowest.len() > 30 && lowest.iter().all(|count| *count == 1), "{lowest:?}");
     assert!(frames_of_all(&world, 2, codec).contains(&3), "nobody else is affected");
@@ -88,10 +101,12 @@ fn spatial_layers_can_be_chosen(codec: Codec, recording: &[u8]) {
     world.run(3 * SECOND);
     let middle = frames_of_all(&world, 1, codec);
     assert!(middle.iter().all(|count| *count <= 2) && middle.contains(&2), "{middle:?}");
+    assert!(!is_av1 || told(&world, 1) == Some(6));
 
     world.settings(1, &camera, Quality::High, false);
     world.run(5 * SECOND);
     assert!(frames_of_all(&world, 1, codec).contains(&3));
+    assert_eq!(told(&world, 1).filter(|_| is_av1), None, "a keyframe brought all of them back");
 }
 
 #[test]

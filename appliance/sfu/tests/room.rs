@@ -294,3 +294,23 @@ fn quality_falls_with_loss_and_is_told_once() {
     assert_eq!(told.last(), Some(&belfry_media_api::ConnectionQuality::Poor));
     assert!(told.len() <= 3, "{told:?}");
 }
+
+/// A voice leaves again under the number that it had, so a probe that is padded with voices is never
+/// full: the shard would not come back from it.
+#[test]
+fn probes_are_never_filled_with_voices() {
+    let mut world = World::with_clients(2);
+    let microphone = world.publish_microphone(0);
+    world.subscribe(1, 0, &microphone);
+    let camera = world.publish_camera(0);
+    world.subscribe(1, 0, &camera);
+    world.narrow = Some((1, 600_000));
+    world.until("audio arrives", |world| world.clients[1].got.iter().any(|got| got.audio));
+    world.run(10 * SECOND);
+    // What the allocator wants grows far beyond the estimate, so that probes go out.
+    world.narrow = None;
+    world.largest_outbox = 0;
+    world.run(10 * SECOND);
+    assert!(world.largest_outbox < 200, "{} packets at once", world.largest_outbox);
+    assert_eq!(last_layer(&world, 1), Some(2), "the probes found the path's rate");
+}

@@ -23,11 +23,20 @@ impl Caps {
 
     /// The packet is the last of its picture that is sent, where higher layers are left out.
     pub(crate) fn end(self, peek: &Peek, target: Self) -> bool {
-        // With a picture that refers to itself only, the next layer may be joined in its middle.
-        let may_join = matches!(peek.opens, Opens::Up(_)) && peek.reach <= u16::from(peek.spatial);
-        let is_top = self.spatial >= target.spatial || !may_join;
+        let is_top = self.spatial >= target.spatial || !may_join(peek);
         peek.end && peek.spatial == self.spatial && is_top
     }
+
+    /// The layers that the receiver of this packet can count on.
+    pub(crate) fn promised(self, peek: &Peek, target: Self) -> Self {
+        let spatial = if may_join(peek) { self.spatial.max(target.spatial) } else { self.spatial };
+        Self { spatial, ..self }
+    }
+}
+
+/// With a picture that refers to itself only, the next layer may be joined in its middle.
+fn may_join(peek: &Peek) -> bool {
+    matches!(peek.opens, Opens::Up(_)) && peek.reach <= u16::from(peek.spatial)
 }
 
 /// What is sent of one stream now.

@@ -13,6 +13,11 @@ impl<'a> Bits<'a> {
         Self { bytes, at: 0 }
     }
 
+    /// How many were read.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
     pub(super) fn flag(&mut self) -> Result<bool, Cut> {
         let byte = self.bytes.get(self.at / 8).ok_or(Cut)?;
         let bit = byte >> (7 - self.at % 8) & 1;

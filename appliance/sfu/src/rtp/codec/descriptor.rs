@@ -3,11 +3,14 @@
 
 use belfry_model::outside::Parser;
 
+use super::active::Active;
 use super::bits::Bits;
 use super::{Cut, Opens, Peek};
 
 /// A header extension is not longer.
 const DESCRIPTOR_BYTES_MAX: usize = 255;
+/// The mandatory fields: flags and template, and the frame's number.
+pub(super) const HEAD_BYTES: usize = 3;
 /// What follows the mandatory fields of a descriptor without a structure: flags, the active decode
 /// targets, and a frame's own indications, differences and chains.
 const REST_BYTES_MAX: usize = 64;
@@ -44,6 +47,8 @@ pub(crate) struct Structure {
     templates: Vec<Template>,
     /// Spatial and temporal layer of each decode target.
     targets: Vec<(u8, u8)>,
+    /// Those that the encoder makes now.
+    active: u32,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,10 +61,14 @@ struct Template {
 
 /// The flags of the extended fields.
 #[derive(Clone, Copy, Debug, Default)]
-struct Flags {
-    active: bool,
+#[allow(clippy::struct_excessive_bools, reason = "each is one bit on the wire")]
+pub(super) struct Flags {
+    pub(super) structure: bool,
+    pub(super) active: bool,
     indications: bool,
     differences: bool,
+    /// A frame's own chains come last and are of no use here.
+    chains: bool,
 }
 
 fn parse(bytes: &[u8]) -> Result<Descriptor, Cut> {
@@ -76,7 +85,7 @@ fn parse(bytes: &[u8]) -> Result<Descriptor, Cut> {
     if after.first().is_some_and(|extended| extended & 0x80 != 0) {
         let mut bits = Bits::new(after);
         let flags = Flags::read(&mut bits)?;
-        let structure = Structure::read(&mut bits)?;
+        let mut structure = Structure::read(&mut bits)?;
         let frame = structure.frame(descriptor.template, flags, &mut bits)?;
         descriptor.structure = Some((Box::new(structure), frame));
     } else {
@@ -88,19 +97,30 @@ fn parse(bytes: &[u8]) -> Result<Descriptor, Cut> {
 }
 
 impl Flags {
-    /// After the flag that says whether a structure follows, which is read along.
-    fn read(bits: &mut Bits<'_>) -> Result<Self, Cut> {
-        bits.flag()?;
-        let flags =
-            Self { active: bits.flag()?, indications: bits.flag()?, differences: bits.flag()? };
-        // A frame's own chains come last and are of no use here.
-        bits.flag()?;
-        Ok(flags)
+    pub(super) const COUNT: u32 = 5;
+
+    pub(super) fn read(bits: &mut Bits<'_>) -> Result<Self, Cut> {
+        Ok(Self {
+            structure: bits.flag()?,
+            active: bits.flag()?,
+            indications: bits.flag()?,
+            differences: bits.flag()?,
+            chains: bits.flag()?,
+        })
+    }
+
+    pub(super) fn with_active(self) -> Self {
+        Self { active: true, ..self }
+    }
+
+    /// In their order on the wire.
+    pub(super) fn bits(self) -> [bool; Self::COUNT as usize] {
+        [self.structure, self.active, self.indications, self.differences, self.chains]
     }
 }
 
 impl Structure {
-    fn read(bits: &mut Bits<'_>) -> Result<Self, Cut> {
+    pub(super) fn read(bits: &mut Bits<'_>) -> Result<Self, Cut> {
         let id_offset = bits.number(6)? as u8;
         let target_count = bits.number(5)? + 1;
         let mut templates = Self::layers(bits)?;
@@ -130,7 +150,17 @@ impl Structure {
         }
         let targets = (0..target_count as usize).map(|target| Self::target(&templates, target));
         let targets = targets.collect();
-        Ok(Self { id_offset, templates, targets })
+        let active = Active::all(target_count as u8).mask;
+        Ok(Self { id_offset, templates, targets, active })
+    }
+
+    /// The decode targets of which everything is sent to whoever gets the layers up to these.
+    pub(crate) fn active(&self, spatial: u8, temporal: u8) -> Active {
+        let sent = |target: &(u8, u8)| target.0 <= spatial && target.1 <= temporal;
+        let targets = self.targets.iter().enumerate();
+        let mask =
+            targets.filter(|(_, target)| sent(target)).fold(0, |mask, (at, _)| mask | 1 << at);
+        Active { mask: mask & self.active, count: self.targets.len() as u8 }
     }
 
     /// The layers of all templates, which are sorted by them.
@@ -158,12 +188,12 @@ impl Structure {
     }
 
     /// What the rest of a descriptor and the template that it names say of a frame.
-    fn frame(&self, template: u8, flags: Flags, bits: &mut Bits<'_>) -> Result<Peek, Cut> {
+    fn frame(&mut self, template: u8, flags: Flags, bits: &mut Bits<'_>) -> Result<Peek, Cut> {
         let index = (template + 64 - self.id_offset) % 64;
-        let template = self.templates.get(usize::from(index)).ok_or(Cut)?;
         if flags.active {
-            bits.number(self.targets.len() as u32)?;
+            self.active = bits.number(self.targets.len() as u32)?;
         }
+        let template = self.templates.get(usize::from(index)).ok_or(Cut)?;
         let mut own = Vec::new();
         if flags.indications {
             own =
@@ -205,7 +235,7 @@ impl Descriptor {
                 *structure = Some(new);
                 Some(frame)
             }
-            None => structure.as_ref().and_then(|structure| {
+            None => structure.as_mut().and_then(|structure| {
                 let mut bits = Bits::new(self.rest.get(..usize::from(self.rest_len))?);
                 let flags = match self.rest_len {
                     0 => Flags::default(),
@@ -218,21 +248,14 @@ impl Descriptor {
     }
 }
 
-/// Writes a frame number over that of a descriptor.
-pub(crate) fn renumber(descriptor: &mut [u8], number: u16) {
-    if let Some(slot) = descriptor.get_mut(1..3) {
-        slot.copy_from_slice(&number.to_be_bytes());
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::{DESCRIPTOR, parse, renumber};
+pub(super) mod tests {
+    use super::{DESCRIPTOR, parse};
     use crate::rtp::codec::{Opens, Peek};
     use belfry_model::outside::Target;
 
     /// Writes a bit string, blanks left out, as bytes.
-    fn bytes(bits: &str) -> Vec<u8> {
+    pub(in crate::rtp::codec) fn bytes(bits: &str) -> Vec<u8> {
         let bits: Vec<u8> = bits.bytes().filter(|bit| *bit != b' ').map(|bit| bit - b'0').collect();
         let byte =
             |byte: &[u8]| byte.iter().enumerate().fold(0, |sum, (at, bit)| sum | bit << (7 - at));
@@ -241,7 +264,7 @@ mod tests {
 
     /// Two spatial and two temporal layers, the upper spatial one predicted from the lower on
     /// keyframes only: decode targets S0T0, S0T1, S1T0, S1T1.
-    fn keyframe(template: u8, number: u16) -> Vec<u8> {
+    pub(in crate::rtp::codec) fn keyframe(template: u8, number: u16) -> Vec<u8> {
         let head = format!("11 {template:06b} {number:016b} 10000");
         // Id offset 0, four targets; templates S0T0 (key, delta), S0T1, S1T0 (key, delta), S1T1.
         let layers = "000000 00011  00 01 10 00 01 11";
@@ -295,13 +318,5 @@ mod tests {
         assert!((4..whole.len() - 1).all(|len| parse(&whole[..len]).is_err()));
         assert!(parse(&[0; 100]).is_err());
         assert!(DESCRIPTOR.feed(DESCRIPTOR.seed()));
-    }
-
-    #[test]
-    fn a_frame_number_is_written_in_place() {
-        let mut descriptor = keyframe(0, 7);
-        renumber(&mut descriptor, 0xABCD);
-        let peek = parse(&descriptor).expect("sound").peek(&mut None);
-        assert_eq!((peek.frame, peek.keyframe), (Some(0xABCD), true));
     }
 }

@@ -1,6 +1,7 @@
 //! What forwarding needs to know of a payload: where frames begin, which of them are keyframes.
 //! Payloads are never decoded.
 
+mod active;
 mod av1;
 mod bits;
 mod descriptor;
@@ -9,8 +10,9 @@ mod red;
 mod vp8;
 mod vp9;
 
+pub(crate) use active::{Active, rewrite};
 pub(crate) use av1::AV1;
-pub(crate) use descriptor::{DESCRIPTOR, Structure, renumber};
+pub(crate) use descriptor::{DESCRIPTOR, Structure};
 pub(crate) use h264::H264;
 pub(crate) use red::{RED, primary};
 pub(crate) use vp8::VP8;

@@ -1,6 +1,9 @@
 //! One track on its way to one subscriber: which layer it gets, under which numbers, and what is
 //! sent once more.
 
+mod again;
+mod report;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -11,36 +14,22 @@ use crate::congestion::Class;
 use crate::context::Context;
 use crate::egress::{Departure, Egress, Kept};
 use crate::layer::Layer;
-use crate::rtp::codec::{primary, renumber};
+use crate::rtp::codec::{Active, primary, rewrite};
 use crate::rtp::header::Outgoing;
 use crate::rtp::munge::{Munger, Numbers, Place};
 use crate::rtp::ring::{Info, Packet, RING_PACKETS_MAX};
-use crate::rtp::rtcp::Writer;
 use crate::rtp::selection::{Caps, Selection, Verdict};
-use crate::rtp::stats::SenderReport;
-use crate::sdp::{CodecKind, Extension, Sending};
+use crate::sdp::{CodecKind, Sending};
 
-/// A packet is repeated this often at most; repeats get lost, too.
-const REPEATS_MAX: u8 = 10;
-/// Of the round trip, that lies between two repeats at least: a receiver that asks at the pace of
-/// its own measurement may be a little early.
-const REPEAT_PACE: f64 = 0.7;
+use report::REPORTS_KEPT;
+
 /// Sent packets of a voice that can be repeated: more than a second.
 const VOICE_PACKETS: usize = 64;
-/// A probe goes round among so many of the last packets.
-const PADDING_PACKETS: u64 = 24;
-/// Padding where there is no packet to repeat.
-const PADDING_BYTES: u8 = 224;
 /// What was taken is given back after this long at the earliest: every change costs a keyframe.
 const RISE_AFTER: Duration = Duration::from_secs(2);
-/// Until the first measurement.
-const RTT_INITIAL: Duration = Duration::from_millis(60);
-const RTT_MIN: Duration = Duration::from_millis(10);
 /// First numbers lie in the lower half, so that an early loss cannot be mistaken for a wrap
 /// (RFC 3711, 3.3.1).
 const SEQUENCE_START_MASK: u16 = 0x7FFF;
-/// Sender reports whose echo is awaited.
-const REPORTS_KEPT: usize = 4;
 /// An element of a header extension is not longer (RFC 8285, 4.3).
 const ELEMENT_BYTES_MAX: usize = 255;
 
@@ -56,6 +45,8 @@ struct Sent {
     /// The transport-wide number that it left under, and whether it named its MID.
     transport: u16,
     named: bool,
+    /// What its descriptor says of decode targets, if that is not the publisher's word.
+    active: Option<Active>,
 }
 
 /// In which shape a packet leaves.
@@ -90,6 +81,8 @@ pub(crate) struct Down {
     munger: Munger,
     /// By outgoing number, modulo its length; empty without retransmission.
     sent: Vec<Option<Sent>>,
+    /// The subscriber was told of fewer decode targets than there are.
+    reduced: bool,
     rtx_number: u16,
     /// Outgoing number of the newest packet, and how many probes went back from it.
     newest: u64,
@@ -125,6 +118,7 @@ impl Down {
             selection: Selection::begin(Caps::ALL),
             munger: Munger::new(clock_hz, rand::random::<u16>() & SEQUENCE_START_MASK),
             sent: Vec::new(),
+            reduced: false,
             rtx_number: rand::random(),
             newest: 0,
             padded: 0,
@@ -295,6 +289,7 @@ impl Down {
             repeated: None,
             transport: 0,
             named: !self.confirmed,
+            active: self.promise(packet, caps.promised(&peek, target), layers.get(layer)),
         };
         self.newest = self.newest.max(numbers.sequence);
         let kept = Kept { track: self.track, sequence: numbers.sequence, repeated: false };
@@ -303,6 +298,21 @@ impl Down {
         } else if let Some(slot) = slot(&mut self.sent, numbers.sequence as u16) {
             *slot = Some(sent);
         }
+    }
+
+    /// The decode targets of a subscriber who gets the layers up to `caps`. Once fewer than all were
+    /// named they are named in every packet, of which any may be lost, until a keyframe brings all.
+    fn promise(
+        &mut self,
+        packet: &Packet<'_>,
+        caps: Caps,
+        layer: Option<&Layer>,
+    ) -> Option<Active> {
+        let structure = layer?.structure().filter(|_| packet.info.codec == CodecKind::Av1)?;
+        let active = structure.active(caps.spatial, caps.temporal);
+        let reset = packet.info.peek.is_entry();
+        self.reduced = !active.is_all() || (self.reduced && !reset);
+        self.reduced.then_some(active)
     }
 
     /// Sends a packet under its own number, and remembers it.
@@ -314,7 +324,7 @@ impl Down {
         context: &mut Context<'_>,
     ) {
         let mut descriptor = [0; ELEMENT_BYTES_MAX];
-        let packet = renumbered(packet, sent.numbers.frame, &mut descriptor);
+        let packet = rewritten(packet, &sent, &mut descriptor);
         let shape = Shape::Itself { named: sent.named };
         let Some(departure) = self.departure(&packet, &sent, shape) else { return };
         let len = departure.payload.len() as u32;
@@ -434,170 +444,17 @@ impl Down {
                 .map(|numbering| (numbering, numbers.picture_id, numbers.tl0)),
         })
     }
-
-    /// Sends once more what the subscriber misses, at the pace of its path.
-    pub(crate) fn repeat(
-        &mut self,
-        missing: &[u16],
-        layers: &[Layer],
-        egress: &mut Egress,
-        context: &mut Context<'_>,
-    ) {
-        let now = context.now;
-        let rtt = egress.congestion.rtt().unwrap_or(RTT_INITIAL).mul_f64(REPEAT_PACE).max(RTT_MIN);
-        let class = if self.class() == Class::Voice { Class::Voice } else { Class::Repeat };
-        for number in missing {
-            let Some(sent) = slot(&mut self.sent, *number).and_then(|slot| slot.as_mut()) else {
-                continue;
-            };
-            let paced = sent.repeated.is_some_and(|at| now.duration_since(at) < rtt);
-            if sent.numbers.sequence as u16 != *number || sent.repeats >= REPEATS_MAX || paced {
-                continue;
-            }
-            sent.repeats += 1;
-            sent.repeated = Some(now);
-            let sent = *sent;
-            let sequence = sent.numbers.sequence;
-            let kept = Kept { track: self.track, sequence, repeated: true };
-            if egress.admits(class, kept, context) {
-                self.again(&sent, layers, egress, context);
-            }
-        }
-    }
-
-    /// Sends a packet once more: video in an envelope, voices exactly as they were.
-    fn again(
-        &mut self,
-        sent: &Sent,
-        layers: &[Layer],
-        egress: &mut Egress,
-        context: &mut Context<'_>,
-    ) -> bool {
-        let Some(packet) = stored(sent, layers) else { return false };
-        let mut descriptor = [0; ELEMENT_BYTES_MAX];
-        let packet = renumbered(&packet, sent.numbers.frame, &mut descriptor);
-        let done = if self.kind() == MediaKind::Video {
-            let departure = self.departure(&packet, sent, Shape::Repeat);
-            let done =
-                departure.is_some_and(|departure| egress.send(&departure, context).is_some());
-            self.rtx_number = self.rtx_number.wrapping_add(u16::from(done));
-            done
-        } else {
-            let departure = self.departure(&packet, sent, Shape::Itself { named: sent.named });
-            departure
-                .is_some_and(|departure| egress.send_again(&departure, sent.transport, context))
-        };
-        context.shared.counters.retransmitted += u64::from(done);
-        done
-    }
-
-    /// Sends a packet for a probe: one of the last once more, else nothing but padding. `false`:
-    /// this subscription cannot. It has to be a packet with a number of its own: one that leaves as
-    /// it was, as a voice does, tells a probe nothing and would never fill it.
-    pub(crate) fn pad(
-        &mut self,
-        layers: &[Layer],
-        egress: &mut Egress,
-        context: &mut Context<'_>,
-    ) -> bool {
-        let numbered = |sending: &Sending| sending.extensions.id(Extension::TransportCc).is_some();
-        if self.kind() == MediaKind::Audio || !self.sending.as_ref().is_some_and(numbered) {
-            return false;
-        }
-        if self.current.is_some() {
-            self.padded = (self.padded + 1) % PADDING_PACKETS;
-            let number = self.newest.saturating_sub(self.padded);
-            let sent = slot(&mut self.sent, number as u16).and_then(|slot| *slot);
-            if let Some(sent) = sent.filter(|sent| sent.numbers.sequence == number)
-                && self.again(&sent, layers, egress, context)
-            {
-                return true;
-            }
-        }
-        self.pad_empty(egress, context)
-    }
-
-    fn pad_empty(&mut self, egress: &mut Egress, context: &mut Context<'_>) -> bool {
-        let Some((sending, ssrc)) = self.sending.as_ref().zip(self.rtx_ssrc) else { return false };
-        let Some(payload_type) = sending.codecs.iter().find_map(|codec| codec.rtx_pt) else {
-            return false;
-        };
-        let departure = Departure {
-            header: Outgoing {
-                marker: false,
-                payload_type,
-                sequence: self.rtx_number,
-                timestamp: 0,
-                ssrc,
-            },
-            extensions: &sending.extensions,
-            mid: if self.confirmed { "" } else { &sending.mid },
-            descriptor: &[],
-            level: None,
-            orientation: None,
-            original: None,
-            payload: &[],
-            padding: PADDING_BYTES,
-            numbering: None,
-        };
-        let sent = egress.send(&departure, context).is_some();
-        self.rtx_number = self.rtx_number.wrapping_add(u16::from(sent));
-        sent
-    }
-
-    /// What has to be added to the timestamps of `layer` to stay on the time line of what is sent
-    /// now, by the sender reports of both.
-    fn same_time(&self, layer: usize, layers: &[Layer]) -> Option<u32> {
-        let report = |layer: usize| layers.get(layer)?.stats.last_sender_report();
-        let (old, new) = (report(self.munger.layer()?)?, report(layer)?);
-        let ticks = ntp_seconds(new.ntp, old.ntp) * f64::from(self.clock_hz);
-        let old_timestamp = old.timestamp.wrapping_add((ticks as i64) as u32);
-        Some(
-            self.munger.timestamp_offset()?.wrapping_add(old_timestamp).wrapping_sub(new.timestamp),
-        )
-    }
-
-    /// Writes a sender report: the publisher's own wall clock, so that audio and video of one
-    /// publisher stay in step.
-    pub(crate) fn report(&mut self, layers: &[Layer], now: Instant, writer: &mut Writer) {
-        let Some(current) = self.current else { return };
-        let source = layers.get(current).and_then(|layer| layer.stats.last_sender_report());
-        let Some((SenderReport { ntp, timestamp, arrival }, offset)) =
-            source.zip(self.munger.timestamp_offset())
-        else {
-            return;
-        };
-        let elapsed = now.duration_since(arrival).as_secs_f64();
-        let ntp = ntp.wrapping_add((elapsed * 4_294_967_296.0) as u64);
-        let ticks = (elapsed * f64::from(self.clock_hz)) as u32;
-        let timestamp = timestamp.wrapping_add(ticks).wrapping_add(offset);
-        writer.sender_report(self.ssrc, ntp, timestamp, self.packets, self.bytes);
-        if self.reports.len() == REPORTS_KEPT {
-            self.reports.pop_front();
-        }
-        self.reports.push_back(((ntp >> 16) as u32, now));
-    }
-
-    /// The subscriber reported on this SSRC: the round trip, if it names one of our reports.
-    pub(crate) fn reported(&mut self, last_sr: u32, delay: u32, now: Instant) -> Option<Duration> {
-        self.confirmed = true;
-        let (_, left) = self.reports.iter().find(|(ntp, _)| *ntp == last_sr && last_sr != 0)?;
-        let delay = Duration::from_secs_f64(f64::from(delay) / 65_536.0);
-        now.duration_since(*left).checked_sub(delay)
-    }
 }
 
-/// The packet with its descriptor under another frame number. Only AV1 is sent with one: the other
-/// codecs say in their payloads what a receiver has to know, and numbers there are rewritten.
-fn renumbered<'a>(packet: &Packet<'a>, frame: u16, place: &'a mut [u8]) -> Packet<'a> {
+/// The packet with its descriptor under another frame number and with the decode targets that the
+/// subscriber gets. Only AV1 is sent with one: the other codecs say in their payloads what a receiver
+/// has to know, and numbers there are rewritten.
+fn rewritten<'a>(packet: &Packet<'a>, sent: &Sent, place: &'a mut [u8]) -> Packet<'a> {
     let descriptor = match packet.info.codec {
-        CodecKind::Av1 => packet.descriptor,
-        _ => &[],
+        CodecKind::Av1 => rewrite(packet.descriptor, sent.numbers.frame, sent.active, place),
+        _ => Some(&[][..]),
     };
-    let Some(place) = place.get_mut(..descriptor.len()) else { return *packet };
-    place.copy_from_slice(descriptor);
-    renumber(place, frame);
-    Packet { descriptor: place, ..*packet }
+    Packet { descriptor: descriptor.unwrap_or(packet.descriptor), ..*packet }
 }
 
 /// What a sent packet was made of, if it is there still.
@@ -608,9 +465,4 @@ fn stored<'a>(sent: &Sent, layers: &'a [Layer]) -> Option<Packet<'a>> {
 fn slot(sent: &mut [Option<Sent>], number: u16) -> Option<&mut Option<Sent>> {
     let index = usize::from(number).checked_rem(sent.len())?;
     sent.get_mut(index)
-}
-
-/// `a - b` of two 64-bit NTP times, in seconds.
-fn ntp_seconds(a: u64, b: u64) -> f64 {
-    a.wrapping_sub(b).cast_signed() as f64 / 4_294_967_296.0
 }
