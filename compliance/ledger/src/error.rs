@@ -29,6 +29,9 @@ impl Error {
                 | ErrorCode::OperationInterrupted
                 | ErrorCode::SchemaChanged,
             ) => Self::Retry { reason },
+            Some(ErrorCode::DiskFull) => {
+                Self::Fatal { reason: "the disk is full: free some space".to_owned() }
+            }
             _ => Self::Fatal { reason },
         }
     }
