@@ -214,15 +214,20 @@ impl Prober {
         }
     }
 
-    /// Not now: queues grow.
+    /// Not now, but soon.
     pub(super) fn postpone(&mut self, now: Micros) {
         self.next_at = now + SHADOW;
     }
 
-    /// Gives the active cluster up: there is nothing to make packets of.
+    /// Gives the active cluster up: there is nothing to make packets of yet.
     pub(super) fn give_up(&mut self, now: Micros) {
+        let given_up = self.cluster();
         self.active = None;
-        self.next_at = now + self.pause;
+        let unsent = |tally: &&mut Tally| tally.cluster == given_up && tally.sent_packets == 0;
+        if let Some(tally) = self.awaited.iter_mut().find(unsent) {
+            *tally = Tally::default();
+        }
+        self.postpone(now);
     }
 
     /// A packet of a cluster was heard of.

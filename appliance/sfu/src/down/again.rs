@@ -1,6 +1,6 @@
 //! What is sent once more: packets that the subscriber misses, and padding for a probe.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use belfry_media_api::MediaKind;
 
@@ -20,6 +20,8 @@ const REPEATS_MAX: u8 = 10;
 const REPEAT_PACE: f64 = 0.7;
 /// A probe goes round among so many of the last packets.
 const PADDING_PACKETS: u64 = 24;
+/// A subscription that has sent nothing for so long may pad all the same.
+const PADDING_ALONE_AFTER: Duration = Duration::from_secs(3);
 /// Padding where there is no packet to repeat.
 const PADDING_BYTES: u8 = 224;
 /// Until the first measurement.
@@ -106,7 +108,14 @@ impl Down {
                 return true;
             }
         }
-        self.pad_empty(egress, context)
+        self.may_pad_empty(context.now) && self.pad_empty(egress, context)
+    }
+
+    /// Firefox can take the SSRC of padding that comes before any media for that of the picture, and
+    /// then never shows it. So media goes first, unless the path seems too slow for all of it.
+    fn may_pad_empty(&self, now: Instant) -> bool {
+        let waited = |at: Instant| now.duration_since(at) >= PADDING_ALONE_AFTER;
+        self.packets > 0 || self.accepted_at.is_some_and(waited)
     }
 
     fn pad_empty(&mut self, egress: &mut Egress, context: &mut Context<'_>) -> bool {

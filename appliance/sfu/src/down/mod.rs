@@ -71,6 +71,7 @@ pub(crate) struct Down {
     pub(crate) paused: bool,
     /// What the subscriber accepted; nothing is sent before.
     sending: Option<Sending>,
+    accepted_at: Option<Instant>,
     target: Option<usize>,
     /// When an allocation took something from it.
     lowered_at: Option<Instant>,
@@ -111,6 +112,7 @@ impl Down {
             settings: SETTINGS_DEFAULT,
             paused: false,
             sending: None,
+            accepted_at: None,
             target: None,
             lowered_at: None,
             current: None,
@@ -130,7 +132,7 @@ impl Down {
     }
 
     /// The subscriber answered: sending may begin.
-    pub(crate) fn accept(&mut self, sending: Sending) {
+    pub(crate) fn accept(&mut self, sending: Sending, now: Instant) {
         let packets = if self.class() == Class::Voice { VOICE_PACKETS } else { RING_PACKETS_MAX };
         if self.sending.as_ref() != Some(&sending) {
             // What left under other terms cannot be made again exactly as it was.
@@ -138,6 +140,7 @@ impl Down {
         }
         self.sent.resize(packets, None);
         self.sending = Some(sending);
+        self.accepted_at.get_or_insert(now);
     }
 
     fn class(&self) -> Class {

@@ -307,7 +307,7 @@ impl Room {
             let track = self.by_track.get(&track_sid).and_then(|key| self.tracks.get_mut(*key));
             if let Some(down) = track.and_then(|track| track.down(key)) {
                 let feedback = sending.extensions.id(sdp::Extension::TransportCc).is_some();
-                down.accept(sending);
+                down.accept(sending, context.now);
                 if let Some(subscriber) = self.participants.get_mut(key) {
                     subscriber.egress.congestion.expect_feedback(feedback);
                 }
