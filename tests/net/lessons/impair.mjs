@@ -18,7 +18,7 @@ import { figure } from "../kit/scenarios.mjs";
 import { until } from "../kit/wait.mjs";
 import { District } from "./district.mjs";
 import { Estimates, LOG_FILTER } from "./estimates.mjs";
-import { atChromium, enter, start, turn } from "./people.mjs";
+import { atChromium, enter, go, start, turn } from "./people.mjs";
 import { plot } from "./plot.mjs";
 import { Sum, reception } from "./reception.mjs";
 
@@ -167,13 +167,18 @@ function complain(text) {
   console.log(`WRONG ${text}`);
 }
 
-/** Fresh to the lesson, and sees and hears before the link turns bad. */
-async function arrive(student, lesson) {
+/**
+ * Fresh to the lesson, also who was in it a moment ago; sees and hears before the link turns bad. The teacher's picture is
+ * large, so that more is wanted than the narrow links carry: else nobody would ask what they do.
+ */
+async function arrive(student, lesson, teacher) {
+  await go(student, `${student.url}/`);
   await enter(student, lesson);
   await turn(student, "microphone", false);
   await turn(student, "camera", false);
   await student.receives("audio", 1, JOIN_DEADLINE_MS);
   await student.receives("video", 1, JOIN_DEADLINE_MS);
+  await student.pressStarting(teacher.me.name);
 }
 
 async function main() {
@@ -197,7 +202,7 @@ async function main() {
   }));
   for (let first = 0; first < rows.length; first += places) {
     const group = rows.slice(first, first + places);
-    await Promise.all(group.map((_, index) => arrive(students[index], lesson)));
+    await Promise.all(group.map((_, index) => arrive(students[index], lesson, teacher)));
     await Promise.all(group.map((row, index) => row.measure(students[index], students[index].site, estimates)));
     await until("nobody has left", () => teacher.sees(`${Math.min(places, Math.max(first + group.length, places)) + 1} people`), JOIN_DEADLINE_MS)
       .catch((error) => complain(error.message));

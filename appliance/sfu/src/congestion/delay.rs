@@ -35,6 +35,9 @@ const BASE_AGE: Micros = 15_000_000;
 /// A queue is what even the luckiest packet of so long (at least, and twice that at most) waits
 /// for: a device that looks at its packets late now and then, and jitter, let one through at once.
 const STANDING: Micros = 60_000;
+/// Time constants of the mean way and of the distance from it.
+const MEAN_OVER: Micros = 1_000_000;
+const UNREST_OVER: Micros = 3_000_000;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Usage {
@@ -102,6 +105,11 @@ impl Delay {
     /// How much longer than the shortest way packets take now.
     pub(super) fn queue(&self) -> Micros {
         self.base.queue
+    }
+
+    /// How far the ways of packets are from their mean, over some seconds.
+    pub(super) fn unrest(&self) -> Micros {
+        self.base.unrest as Micros
     }
 
     /// By how much the ways of two packets in a row differ (RFC 3550, 6.4.1).
@@ -244,6 +252,10 @@ struct Base {
     queue: Micros,
     way: Option<Micros>,
     jitter: f64,
+    /// Mean of the way, and how far single ones are from it.
+    mean: f64,
+    unrest: f64,
+    at: Micros,
 }
 
 impl Base {
@@ -251,8 +263,20 @@ impl Base {
         let way = arrival - sent;
         let change = (way - self.way.replace(way).unwrap_or(way)).abs();
         self.jitter += (change as f64 - self.jitter) / 16.0;
+        self.settle(way as f64, arrival);
         let shortest = self.shortest.take(way, arrival, BASE_AGE);
         self.queue = self.standing.take(way, arrival, STANDING) - shortest;
+    }
+
+    fn settle(&mut self, way: f64, arrival: Micros) {
+        let elapsed = (arrival - self.at).max(0) as f64;
+        if self.at == 0 {
+            self.mean = way;
+        }
+        self.at = arrival;
+        let part = |time: Micros| (elapsed / time as f64).min(1.0);
+        self.mean += part(MEAN_OVER) * (way - self.mean);
+        self.unrest += part(UNREST_OVER) * ((way - self.mean).abs() - self.unrest);
     }
 }
 

@@ -12,6 +12,8 @@ pub(super) struct Settings {
     pub(super) delay: Micros,
     /// Up to so much more, at random. Packets stay in order.
     pub(super) jitter: Micros,
+    /// How much of a packet's jitter the next one has, 0 to below 1.
+    pub(super) memory: f64,
     /// 0 to 1; drawn after the queue, as on the air.
     pub(super) loss: f64,
     /// Losses come in runs of so many on average; 1: each for itself.
@@ -23,7 +25,16 @@ pub(super) struct Settings {
 
 impl Settings {
     pub(super) fn of(bps: f64) -> Self {
-        Self { bps, queue: 300_000, delay: 20_000, jitter: 0, loss: 0.0, run: 1.0, busy: 0 }
+        Self {
+            bps,
+            queue: 300_000,
+            delay: 20_000,
+            jitter: 0,
+            memory: 0.0,
+            loss: 0.0,
+            run: 1.0,
+            busy: 0,
+        }
     }
 }
 
@@ -32,6 +43,8 @@ pub(super) struct Link {
     pub(super) settings: Settings,
     free: Micros,
     last: Micros,
+    /// 0 to 1, of the last packet.
+    jitter: f64,
     losing: bool,
     /// From when to when the receiver is busy.
     busy: (Micros, Micros),
@@ -40,7 +53,7 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn new(settings: Settings, seed: u64) -> Self {
-        Self { settings, free: 0, last: 0, losing: false, busy: (0, 0), seed }
+        Self { settings, free: 0, last: 0, jitter: 0.5, losing: false, busy: (0, 0), seed }
     }
 
     /// 0 to 1.
@@ -58,7 +71,11 @@ impl Link {
         if self.loses() {
             return None;
         }
-        let jitter = (self.random() * self.settings.jitter as f64) as Micros;
+        let memory = self.settings.memory;
+        // As wide whatever is remembered.
+        let fresh = (self.random() - 0.5) * (1.0 - memory * memory).sqrt();
+        self.jitter = (0.5 + memory * (self.jitter - 0.5) + fresh).clamp(0.0, 1.0);
+        let jitter = (self.jitter * self.settings.jitter as f64) as Micros;
         self.last = self.last.max(self.free + self.settings.delay + jitter);
         let arrival = self.last;
         Some(self.seen(arrival))

@@ -52,9 +52,12 @@ const REPORTED_WINDOW: Micros = 1_000_000;
 const REPORTED_LOSS_HIGH: f64 = 0.10;
 const REPORTED_LOSS_LOW: f64 = 0.02;
 const REPORTED_GROWTH: f64 = 1.03;
-/// A queue shorter than this, or than two packets of full size, is no reason to send less.
+/// A queue shorter than this and two packets of full size is no reason to send less; where ways
+/// differ much anyway, nor is one that is within what they do.
 const QUEUE_MIN: Micros = 25_000;
 const QUEUE_MIN_BITS: f64 = 2.0 * 9_600.0;
+const UNRESTS: i64 = 2;
+const UNREST_MAX: Micros = 100_000;
 /// After a decrease, a queue of this length is drained by sending only this part of the rate, until
 /// it is short or so much time is over (the way itself may have become longer).
 const DRAIN_FROM: Micros = 60_000;
@@ -308,7 +311,8 @@ impl<T> Congestion<T> {
     fn judge(&mut self, now: Micros) {
         let rate = self.rate.bps();
         let limited = self.sending.bps(now) < LIMITED * rate;
-        let queue_min = QUEUE_MIN + (QUEUE_MIN_BITS * 1e6 / rate) as Micros;
+        let unrest = (UNRESTS * self.delay.unrest()).min(UNREST_MAX);
+        let queue_min = QUEUE_MIN + (QUEUE_MIN_BITS * 1e6 / rate) as Micros + unrest;
         // A cluster that fills the path makes a queue of its own for a moment.
         let usage = match self.delay.usage() {
             Usage::Over if self.prober.casts_shadow(now) => Usage::Normal,

@@ -21,9 +21,10 @@ const FIRST: f64 = 3.0;
 const NEXT: f64 = 2.0;
 /// No use to know more than this part of what is wanted, and no use to ask for less than this of
 /// what is known.
-const WANTED: f64 = 1.5;
-/// More than this part of what is wanted need not be known.
-pub(super) const ENOUGH: f64 = 1.3;
+const WANTED: f64 = 2.2;
+/// More than this part of what is wanted need not be known: when a screen is shared or a picture
+/// enlarged, what it takes is there.
+pub(super) const ENOUGH: f64 = 2.0;
 const KNOWN: f64 = 1.3;
 /// A cluster that arrived at this part of its rate is followed by a faster one at once.
 const FURTHER: f64 = 0.7;

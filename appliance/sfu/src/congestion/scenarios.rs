@@ -347,9 +347,12 @@ fn random_loss_is_not_taken_for_a_full_path() {
 
 #[test]
 fn a_long_way_with_jitter_is_used() {
-    let lesson = lesson(Settings { delay: 100_000, jitter: 50_000, ..Settings::of(2e6) });
-    lesson.tell("long and jittery");
-    assert!((0.8..=1.1).contains(&lesson.estimate()), "{}", lesson.estimate());
+    for (memory, bps) in [(0.0, 2e6), (0.9, 2e6), (0.9, 1e8)] {
+        let (delay, jitter) = (100_000, 100_000);
+        let lesson = lesson(Settings { delay, jitter, memory, ..Settings::of(bps) });
+        lesson.tell(&format!("long and jittery {memory}"));
+        assert!(lesson.estimate() * bps > 1.4e6, "{memory}, {bps}: {}", lesson.estimate());
+    }
 }
 
 #[test]
