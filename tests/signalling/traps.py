@@ -200,9 +200,12 @@ async def duplicates_and_rubbish():
         assert leave.reason == models.DUPLICATE_IDENTITY and leave.action == wire.LeaveRequest.Action.DISCONNECT, leave
         await second.socket.send_bytes(b"\xff\xff\xff rubbish")
         await second.send(trickle=wire.TrickleRequest(candidateInit="{not json", target=wire.PUBLISHER))
-        await second.send(offer=wire.SessionDescription(type="offer", sdp="v=0\r\nrubbish", id=1))
         await second.send(ping_req=wire.Ping(timestamp=5))
         await second.first("pong_resp")
+        # Whose description means nothing cannot go on with this connection, and is told to begin again.
+        await second.send(offer=wire.SessionDescription(type="offer", sdp="v=0\r\nrubbish", id=1))
+        leave = await second.first("leave")
+        assert leave.reason == models.MEDIA_FAILURE, leave
         await second.close()
 
 

@@ -18,7 +18,9 @@ export async function receivedTracks() {
   const rows = [];
   for (const connection of window.keptConnections) {
     if (connection.connectionState === "closed") continue;
-    const stats = await connection.getStats();
+    // Those of a connection that is closed meanwhile may never come.
+    const none = new Promise((resolve) => setTimeout(resolve, 2_000, new Map()));
+    const stats = await Promise.race([connection.getStats(), none]);
     for (const stat of stats.values()) {
       if (stat.type !== "inbound-rtp") continue;
       rows.push({

@@ -4,6 +4,8 @@ import { grown, receivedTracks } from "./media.mjs";
 import { sendCommand } from "./sockets.mjs";
 import { until } from "./wait.mjs";
 
+const ANSWER_MS_MAX = 10_000;
+
 /** Runs in the page: the text of everything that is shown, and names of what can be pressed. */
 function visibleText() {
   const labels = [...document.querySelectorAll("[aria-label]")].map((element) => element.getAttribute("aria-label"));
@@ -47,8 +49,8 @@ class Person {
   }
 
   /** Waits until a text is gone. */
-  miss(text) {
-    return until(`${this.username} no longer sees ${text}`, async () => !(await this.sees(text)));
+  miss(text, deadlineMs) {
+    return until(`${this.username} no longer sees ${text}`, async () => !(await this.sees(text)), deadlineMs);
   }
 
   tracks() {
@@ -146,6 +148,14 @@ function findByName(role, name, prefix) {
 
 /** Someone at Firefox (Puppeteer over WebDriver BiDi); real input events on what is found by name. */
 export class FirefoxPerson extends Person {
+  /** An answer of the driver can be lost with the page that gave it: who waits asks again. */
+  evaluate(run, ...args) {
+    const asked = super.evaluate(run, ...args);
+    asked.catch(() => {});
+    const late = new Promise((_, reject) => setTimeout(reject, ANSWER_MS_MAX, new Error("Firefox's driver does not answer")));
+    return Promise.race([asked, late]);
+  }
+
   find(role, name, prefix = false) {
     return until(`${this.username} finds ${role} ${name}`, async () => {
       const handle = await this.page.evaluateHandle(findByName, role, name, prefix);

@@ -29,6 +29,8 @@ use stun::{
 
 pub(crate) const REALM: &str = "belfry";
 pub(crate) const SECRET: &[u8] = b"the secret of a test";
+/// When credentials expire: far away, and yet in the first half of 32 bits, whose difference from now is how coturn compares.
+const EXPIRES: u64 = 0x7FFF_FFFF;
 const CHANNEL: u16 = 0x4001;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,7 +156,7 @@ impl Wire {
         };
         let mut wire = Self::new(kind, link, address, place.candidate);
         if kind != Kind::IceTcp {
-            let made = belfry_relay::issue(SECRET, participant, u64::from(u32::MAX));
+            let made = belfry_relay::issue(SECRET, participant, EXPIRES);
             (wire.username, wire.password) = (made.username, made.password);
             wire.allocate();
         }
