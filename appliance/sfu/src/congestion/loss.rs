@@ -18,6 +18,9 @@ const WINDOW_MAX: Micros = 3_000_000;
 const EXCESS: f64 = 0.04;
 /// Standard deviations of a window's loss that are chance.
 const CHANCE: f64 = 1.5;
+/// What is lost of much less than the path is believed to carry is the path's own, up to this part
+/// of it; more than that may be a path that has become narrow.
+const INNOCENT_MAX: f64 = 0.2;
 /// A queue longer than this is reason enough.
 const QUEUE_LONG: Micros = 120_000;
 /// Of what arrives, what is sent in an experiment.
@@ -130,7 +133,7 @@ impl Loss {
         if !was_suspect {
             return Verdict::Nothing;
         }
-        if around.limited {
+        if around.limited && loss < INNOCENT_MAX {
             self.floor = loss;
         } else if around.now >= self.rest_until {
             self.trial =
