@@ -2,6 +2,8 @@
 //! them: chunks and parameters that lie whole in the packet, each with the fields that its kind has.
 //! What such a packet asks for is judged by `guard`.
 
+use std::cmp::Ordering;
+
 use belfry_model::outside::Parser;
 
 use crate::outbox::DATAGRAM_BYTES_MAX;
@@ -21,6 +23,8 @@ pub(crate) enum PacketError {
     Cut,
     #[error("a chunk is too short for its kind")]
     Short,
+    #[error("a chunk is too long for its kind")]
+    Long,
     #[error("too many chunks or parameters")]
     TooMany,
     #[error("no chunk at all")]
@@ -29,6 +33,8 @@ pub(crate) enum PacketError {
     Bundled,
     #[error("blocks of an acknowledgement overlap")]
     Overlapping,
+    #[error("a cause of an error is padded and not the last")]
+    Padded,
     #[error("stream {0} is beyond those of data channels")]
     Stream(u16),
 }
@@ -130,8 +136,10 @@ const HEARTBEAT: u8 = 4;
 const HEARTBEAT_ACK: u8 = 5;
 const ABORT: u8 = 6;
 const SHUTDOWN: u8 = 7;
+const SHUTDOWN_ACK: u8 = 8;
 const ERROR: u8 = 9;
 const COOKIE_ECHO: u8 = 10;
+const COOKIE_ACK: u8 = 11;
 const SHUTDOWN_COMPLETE: u8 = 14;
 const RECONFIG: u8 = 130;
 const FORWARD_TSN: u8 = 192;
@@ -140,32 +148,54 @@ const FORWARD_TSN: u8 = 192;
 const OUTGOING_RESET: u16 = 13;
 
 impl Contents {
-    /// Adds a chunk, held to the fields of its kind; kinds that are not known have none.
+    /// Adds a chunk, held to exactly the fields of its kind: the library takes what is left over in
+    /// most kinds for further chunks. Of kinds that are not known it refuses the packet.
     fn add(&mut self, kind: u8, body: &[u8]) -> Result<(), PacketError> {
-        let fixed = |len: usize| body.split_at_checked(len).ok_or(PacketError::Short);
         self.chunks += 1;
         match kind {
             DATA => self.data.push(data(body)?),
             INIT | INIT_ACK => {
                 self.begins |= kind == INIT;
-                parameters(fixed(16)?.1, |_, _| Ok(()))?;
+                greeting(body)?;
             }
             SACK => acknowledgement(body)?,
-            HEARTBEAT | HEARTBEAT_ACK | ABORT | ERROR => parameters(body, |_, _| Ok(()))?,
-            RECONFIG => parameters(body, |kind, body| {
+            HEARTBEAT | HEARTBEAT_ACK => parameters(body, 1, |_, _| Ok(()))?,
+            ABORT | ERROR => causes(body)?,
+            RECONFIG => parameters(body, 2, |kind, body| {
                 if kind == OUTGOING_RESET {
                     self.resets.push(number(body)?);
                 }
                 Ok(())
             })?,
-            SHUTDOWN => drop(fixed(4)?),
-            COOKIE_ECHO => drop(fixed(1)?),
-            FORWARD_TSN if fixed(4)?.1.len() % 4 != 0 => return Err(PacketError::Short),
+            SHUTDOWN => exactly(body, 4)?,
+            SHUTDOWN_ACK | COOKIE_ACK | SHUTDOWN_COMPLETE => exactly(body, 0)?,
+            COOKIE_ECHO if body.is_empty() => return Err(PacketError::Short),
+            FORWARD_TSN if !body.len().is_multiple_of(4) => return Err(PacketError::Short),
             FORWARD_TSN => self.forward.push(number(body)?),
             _ => {}
         }
         Ok(())
     }
+}
+
+fn exactly(body: &[u8], len: usize) -> Result<(), PacketError> {
+    match body.len().cmp(&len) {
+        Ordering::Less => Err(PacketError::Short),
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(PacketError::Long),
+    }
+}
+
+/// An INIT or its answer: five numbers and parameters, of which the last is not empty (section
+/// 3.3.2): the library overlooks an empty one there and takes it for a chunk.
+fn greeting(body: &[u8]) -> Result<(), PacketError> {
+    let (_, rest) = body.split_at_checked(16).ok_or(PacketError::Short)?;
+    let mut overlooked = false;
+    parameters(rest, PARAMETERS_MAX, |_, value| {
+        overlooked = value.is_empty();
+        Ok(())
+    })?;
+    if overlooked { Err(PacketError::Long) } else { Ok(()) }
 }
 
 /// Number, stream, its own number, protocol and at least a byte (section 3.3.1).
@@ -188,9 +218,7 @@ fn acknowledgement(body: &[u8]) -> Result<(), PacketError> {
         half.map_or(0, |half| u16::from_be_bytes(*half))
     };
     let (gaps, repeats) = (usize::from(half(head, 8)), usize::from(half(head, 10)));
-    if blocks.len() < (gaps + repeats) * 4 {
-        return Err(PacketError::Short);
-    }
+    exactly(blocks, (gaps + repeats) * 4)?;
     blocks.chunks_exact(4).take(gaps).try_fold(0, |before, block| {
         let (start, end) = (half(block, 0), half(block, 2));
         if start > before && end >= start { Ok(end) } else { Err(PacketError::Overlapping) }
@@ -198,12 +226,23 @@ fn acknowledgement(body: &[u8]) -> Result<(), PacketError> {
     Ok(())
 }
 
-/// Parameters, or causes of an error, which have the same form (section 3.2.1).
+/// Causes of an error (section 3.3.10), of which only the last may be padded: the library looks for
+/// the next one where the value of the one before ends, and trusts the length that it finds there.
+fn causes(body: &[u8]) -> Result<(), PacketError> {
+    let mut padded = false;
+    parameters(body, PARAMETERS_MAX, |_, value| {
+        let before = std::mem::replace(&mut padded, !value.len().is_multiple_of(4));
+        if before { Err(PacketError::Padded) } else { Ok(()) }
+    })
+}
+
+/// At most so many parameters, or causes of an error, which have the same form (section 3.2.1).
 fn parameters(
     mut rest: &[u8],
+    count_max: usize,
     mut each: impl FnMut(u16, &[u8]) -> Result<(), PacketError>,
 ) -> Result<(), PacketError> {
-    for _ in 0..PARAMETERS_MAX {
+    for _ in 0..count_max {
         if rest.is_empty() {
             return Ok(());
         }
@@ -213,7 +252,7 @@ fn parameters(
         each(kind, body)?;
         rest = after;
     }
-    Err(PacketError::TooMany)
+    if rest.is_empty() { Ok(()) } else { Err(PacketError::TooMany) }
 }
 
 #[cfg(test)]
@@ -260,6 +299,26 @@ mod tests {
         init.extend([1; 16]);
         assert_eq!(parse(&packet(&[&init])), Ok(1));
         assert_eq!(parse(&packet(&[&init, &[11, 0, 0, 4]])), Err(PacketError::Bundled));
+    }
+
+    #[test]
+    fn nothing_is_left_over_that_the_library_would_take_for_chunks() {
+        let refused = |chunk: &[u8], error| assert_eq!(parse(&packet(&[chunk])), Err(error));
+        // An error inside an answer that has no body, whose cause is longer than all.
+        let within = [[14, 0, 0, 12], [9, 0, 0, 8], [0, 1, 0, 127]].concat();
+        refused(&within, PacketError::Long);
+        refused(&[7, 0, 0, 12, 0, 0, 0, 1, 9, 0, 0, 4], PacketError::Long);
+        refused(&[4, 0, 0, 12, 0, 1, 0, 4, 0, 1, 0, 4], PacketError::TooMany);
+        let sack = [3, 0, 0, 20, 0, 0, 0, 1, 0, 0, 9, 9, 0, 0, 0, 0, 9, 0, 0, 4];
+        refused(&sack, PacketError::Long);
+        let mut init = vec![1, 0, 0, 24];
+        init.extend([1; 16]);
+        init.extend([130, 0, 0, 4]);
+        refused(&init, PacketError::Long);
+        // Two causes: the first may not be padded, the last may.
+        refused(&[9, 0, 0, 16, 0, 1, 0, 5, 7, 0, 0, 0, 0, 1, 0, 4], PacketError::Padded);
+        let whole = [9, 0, 0, 13, 0, 1, 0, 4, 0, 1, 0, 5, 7, 0, 0, 0];
+        assert_eq!(parse(&packet(&[&whole])), Ok(1));
     }
 
     #[test]
