@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// Changes within this time of a write are written together; the first after a quiet time at once.
-const COALESCE_MS: i64 = 500;
+const COALESCE_MS: i64 = 100;
 /// How long to wait before trying a failed write again.
 const RETRY: Duration = Duration::from_secs(2);
 /// How often the last write of a lesson is tried.

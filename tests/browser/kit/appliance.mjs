@@ -14,6 +14,13 @@ const STOP_DEADLINE_MS = 15_000;
 const HTTPS_PORT = 443;
 const MEDIA_PORT = 3478;
 
+const READ_KEPT_LESSONS = `
+import json, sqlite3, sys
+database = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True)
+rows = database.execute("SELECT snapshot FROM lesson WHERE snapshot IS NOT NULL")
+print(json.dumps([json.loads(state) for (state,) in rows]))
+`;
+
 export class Appliance {
   /** `binary`: the built `belfry`; `extra`: further arguments of `serve`; `school`: the network that it is in. */
   static async start({ binary = process.env.BELFRY_BINARY, extra = [], school } = {}) {
@@ -71,6 +78,12 @@ export class Appliance {
 
   get rootCertificate() {
     return join(this.data, "certs", "root.pem");
+  }
+
+  /** The states of lessons as the database holds them: what a kill at this moment leaves. */
+  keptLessons() {
+    const rows = execFileSync(process.env.BELFRY_PYTHON, ["-c", READ_KEPT_LESSONS, join(this.data, "belfry.db")], { encoding: "utf8" });
+    return JSON.parse(rows);
   }
 
   /** Resets every TCP connection of the appliance: all sockets of all lessons are cut at once. */
