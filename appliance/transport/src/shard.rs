@@ -20,7 +20,8 @@ use belfry_relay::{Rate, Throttle};
 use belfry_sfu::outbox::{Destination, Outbox};
 
 use crate::{
-    Core, batch,
+    Core,
+    batch::{self, Order},
     carrier::Carrier,
     carriers::{Carriers, Relayed},
     local::Locals,
@@ -65,7 +66,7 @@ struct Shard<C> {
     carriers: Carriers,
     /// Datagrams to clients of the relay, in its protocol.
     wrapped: Outbox,
-    order: Vec<u32>,
+    order: Order,
     sent: Sent,
     /// Datagrams that the relay did not take, and questions that were too many.
     refused: u64,
@@ -108,7 +109,7 @@ impl<C: Core> Shard<C> {
             outbox: Outbox::with_capacity(OUTBOX_DATAGRAMS),
             carriers: Carriers::new(Instant::now()),
             wrapped: Outbox::default(),
-            order: Vec::with_capacity(OUTBOX_DATAGRAMS),
+            order: Order::default(),
             sent: Sent::default(),
             refused: 0,
             bindings: Throttle::new(BINDINGS, Instant::now()),
@@ -299,14 +300,14 @@ impl<C: Core> Shard<C> {
         if outbox.is_empty() {
             return outbox;
         }
-        batch::order(&outbox, &mut self.order);
+        self.order.arrange(&outbox);
         let sockets = self.parts.sockets.iter().zip(&mut self.senders).enumerate();
         for (index, (socket, sender)) in sockets {
             let segments_max = sender.segments_max();
-            let messages = batch::messages(&outbox, &self.order, segments_max, index, |local| {
-                self.locals.get(local)
+            let socket_of = |local| self.locals.get(local);
+            batch::batches(&outbox, &self.order, segments_max, index, socket_of, |batch| {
+                self.sent.add(sender.send(socket, &batch.messages, &batch.segments));
             });
-            self.sent.add(sender.send(socket, &messages));
         }
         outbox.clear();
         outbox

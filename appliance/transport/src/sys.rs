@@ -22,7 +22,7 @@ use std::{
 pub(crate) use self::{
     address::interface_addresses,
     receive::{Datagrams, RECEIVE_BATCH_MAX},
-    send::{Message, Sender, Sent},
+    send::{Message, SEGMENTS_BATCH_MAX, SEND_BATCH_MAX, Sender, Sent},
     wait::{Waker, wait},
 };
 

@@ -6,22 +6,28 @@ use std::{
     os::fd::AsRawFd,
 };
 
+use arrayvec::ArrayVec;
+
 use super::address::to_storage;
 
+/// Messages of one system call.
 pub(crate) const SEND_BATCH_MAX: usize = 64;
+/// Segments of one system call.
+pub(crate) const SEGMENTS_BATCH_MAX: usize = 512;
 /// Segments of one message (`UDP_MAX_SEGMENTS` of older kernels).
 pub(crate) const SEGMENTS_MAX: usize = 64;
 /// Room for `in6_pktinfo` and the segment size with their headers, aligned.
 const CONTROL_WORDS: usize = 10;
 
-/// Datagrams of one size (the last may be shorter) to one address.
-#[derive(Clone, Debug)]
-pub(crate) struct Message<'a> {
+/// Datagrams of one size (the last may be shorter) to one address: so many of the segments that
+/// come along, after those of the message before it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Message {
     pub(crate) remote: SocketAddr,
     /// The address of ours to send from; `None` where the socket has only one.
     pub(crate) local: Option<IpAddr>,
     pub(crate) segment_bytes: u16,
-    pub(crate) segments: Vec<&'a [u8]>,
+    pub(crate) segment_count: usize,
 }
 
 /// What became of a batch, in datagrams.
@@ -46,10 +52,10 @@ pub(crate) struct Sender {
     pub(super) segments: bool,
 }
 
+/// What the header of a message points to, but for its segments.
 struct Slot {
     name: libc::sockaddr_storage,
     name_len: libc::socklen_t,
-    vectors: Vec<libc::iovec>,
     control: [u64; CONTROL_WORDS],
     control_len: usize,
 }
@@ -66,25 +72,24 @@ impl Sender {
         if self.segments { SEGMENTS_MAX } else { 1 }
     }
 
-    /// Sends up to a batch. Never waits: what the kernel does not take is lost and counted, as a
-    /// full queue in the network would do.
-    pub(crate) fn send(&mut self, socket: &UdpSocket, messages: &[Message<'_>]) -> Sent {
+    /// Sends messages and their segments in a row, of each at most a batch. Never waits: what the
+    /// kernel does not take is lost and counted, as a full queue in the network would do.
+    pub(crate) fn send(
+        &mut self,
+        socket: &UdpSocket,
+        messages: &[Message],
+        segments: &[&[u8]],
+    ) -> Sent {
         let mut sent = Sent::default();
-        for batch in messages.chunks(SEND_BATCH_MAX) {
-            self.send_batch(socket, batch, &mut sent);
-        }
-        sent
-    }
-
-    fn send_batch(&mut self, socket: &UdpSocket, batch: &[Message<'_>], sent: &mut Sent) {
-        let mut slots: Vec<Slot> = batch.iter().map(Slot::new).collect();
-        let mut headers: Vec<libc::mmsghdr> = slots.iter_mut().map(Slot::header).collect();
-        let mut done = 0;
-        while done < batch.len() {
+        let mut slots: ArrayVec<Slot, SEND_BATCH_MAX> = messages.iter().map(Slot::new).collect();
+        let mut vectors: ArrayVec<_, SEGMENTS_BATCH_MAX> = segments.iter().map(vector).collect();
+        let mut headers = headers(messages, &mut slots, &mut vectors);
+        let (mut done, mut segments_done) = (0, 0);
+        while let Some(message) = messages.get(done) {
             let rest = headers.get_mut(done..).unwrap_or_default();
             sent.system_calls += 1;
-            // SAFETY: the headers point into `slots` and those into the messages' bytes; all
-            // outlive the call.
+            // SAFETY: the headers point into `slots` and `vectors`, and those into the segments; all
+            // outlive the call and stay where they are.
             let count = unsafe {
                 libc::sendmmsg(
                     socket.as_raw_fd(),
@@ -94,8 +99,9 @@ impl Sender {
                 )
             };
             if let Ok(count) = usize::try_from(count) {
-                sent.taken += datagrams(batch, done, count);
-                done += count;
+                let taken = datagrams(messages, done, count);
+                sent.taken += taken as u64;
+                (done, segments_done) = (done + count, segments_done + taken);
                 continue;
             }
             let error = io::Error::last_os_error();
@@ -103,12 +109,15 @@ impl Sender {
                 continue;
             }
             if error.kind() == io::ErrorKind::WouldBlock {
-                sent.failed += datagrams(batch, done, batch.len() - done);
-                return;
+                sent.failed += datagrams(messages, done, messages.len()) as u64;
+                break;
             }
-            self.send_one_by_one(socket, batch.get(done), &error, sent);
-            done += 1;
+            let its = segments.get(segments_done..).unwrap_or_default();
+            let its = its.get(..message.segment_count).unwrap_or_default();
+            sent.add(self.send_one_by_one(socket, *message, its, &error));
+            (done, segments_done) = (done + 1, segments_done + message.segment_count);
         }
+        sent
     }
 
     /// The kernel refused this message. A device that cannot segment says EIO, a path with a small
@@ -116,45 +125,56 @@ impl Sender {
     fn send_one_by_one(
         &mut self,
         socket: &UdpSocket,
-        message: Option<&Message<'_>>,
+        message: Message,
+        segments: &[&[u8]],
         error: &io::Error,
-        sent: &mut Sent,
-    ) {
-        let Some(message) = message else { return };
-        if message.segments.len() < 2 {
+    ) -> Sent {
+        let mut sent = Sent::default();
+        if message.segment_count < 2 {
             sent.failed += 1;
-            return;
+            return sent;
         }
         if error.raw_os_error() == Some(libc::EIO) {
             tracing::info!("the network device does not segment, sending datagrams one at a time");
             self.segments = false;
         }
-        for segment in &message.segments {
-            let single = Message { segments: vec![segment], ..message.clone() };
-            self.send_batch(socket, &[single], sent);
+        let single = Message { segment_count: 1, ..message };
+        for segment in segments {
+            sent.add(self.send(socket, &[single], &[segment]));
         }
+        sent
     }
 }
 
-fn datagrams(batch: &[Message<'_>], from: usize, count: usize) -> u64 {
-    batch.iter().skip(from).take(count).map(|message| message.segments.len() as u64).sum()
+fn datagrams(messages: &[Message], from: usize, count: usize) -> usize {
+    messages.iter().skip(from).take(count).map(|message| message.segment_count).sum()
+}
+
+fn vector(segment: &&[u8]) -> libc::iovec {
+    libc::iovec { iov_base: segment.as_ptr().cast_mut().cast(), iov_len: segment.len() }
+}
+
+/// A header for each message, which points to its slot and to its own of the vectors.
+fn headers(
+    messages: &[Message],
+    slots: &mut [Slot],
+    mut vectors: &mut [libc::iovec],
+) -> ArrayVec<libc::mmsghdr, SEND_BATCH_MAX> {
+    let mut headers = ArrayVec::new();
+    for (message, slot) in messages.iter().zip(slots) {
+        let count = message.segment_count.min(vectors.len());
+        let (its, rest) = std::mem::take(&mut vectors).split_at_mut(count);
+        vectors = rest;
+        headers.push(slot.header(its));
+    }
+    headers
 }
 
 impl Slot {
-    fn new(message: &Message<'_>) -> Self {
+    fn new(message: &Message) -> Self {
         let (name, name_len) = to_storage(message.remote);
-        let vector = |segment: &&[u8]| libc::iovec {
-            iov_base: segment.as_ptr().cast_mut().cast(),
-            iov_len: segment.len(),
-        };
-        let mut slot = Self {
-            name,
-            name_len,
-            vectors: message.segments.iter().map(vector).collect(),
-            control: [0; CONTROL_WORDS],
-            control_len: 0,
-        };
-        if message.segments.len() > 1 {
+        let mut slot = Self { name, name_len, control: [0; CONTROL_WORDS], control_len: 0 };
+        if message.segment_count > 1 {
             slot.add_control(libc::SOL_UDP, libc::UDP_SEGMENT, message.segment_bytes);
         }
         match message.local {
@@ -194,13 +214,13 @@ impl Slot {
         self.control_len += space;
     }
 
-    fn header(&mut self) -> libc::mmsghdr {
+    fn header(&mut self, vectors: &mut [libc::iovec]) -> libc::mmsghdr {
         // SAFETY: all bytes zero is a valid `mmsghdr`.
         let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
         header.msg_hdr.msg_name = (&raw mut self.name).cast();
         header.msg_hdr.msg_namelen = self.name_len;
-        header.msg_hdr.msg_iov = self.vectors.as_mut_ptr();
-        header.msg_hdr.msg_iovlen = self.vectors.len() as _;
+        header.msg_hdr.msg_iov = vectors.as_mut_ptr();
+        header.msg_hdr.msg_iovlen = vectors.len() as _;
         if self.control_len > 0 {
             header.msg_hdr.msg_control = self.control.as_mut_ptr().cast();
             header.msg_hdr.msg_controllen = self.control_len as _;

@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Datagrams, Message, Sender, Waker, open_udp, wait};
+use super::{Datagrams, Message, Sender, Sent, Waker, open_udp, wait};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -33,16 +33,13 @@ fn check_segments(segments: bool) {
     let payloads: Vec<Vec<u8>> =
         (0..130_u8).map(|count| vec![count; if count == 129 { 700 } else { 900 }]).collect();
     let remote = to.local_addr().expect("bound");
-    let messages: Vec<Message<'_>> = payloads
-        .chunks(sender.segments_max())
-        .map(|chunk| Message {
-            remote,
-            local: None,
-            segment_bytes: 900,
-            segments: chunk.iter().map(Vec::as_slice).collect(),
-        })
-        .collect();
-    let sent = sender.send(&from, &messages);
+    let mut sent = Sent::default();
+    for chunk in payloads.chunks(sender.segments_max()) {
+        let segment_count = chunk.len();
+        let message = Message { remote, local: None, segment_bytes: 900, segment_count };
+        let segments: Vec<&[u8]> = chunk.iter().map(Vec::as_slice).collect();
+        sent.add(sender.send(&from, &[message], &segments));
+    }
     assert_eq!((sent.taken, sent.failed), (130, 0));
     let got = collect(&to, 130);
     assert!(got.iter().all(|(source, _)| *source == from.local_addr().expect("bound")));
@@ -59,23 +56,19 @@ fn segmented_datagrams_arrive_as_single_ones() {
 fn a_message_that_cannot_be_sent_does_not_keep_back_the_others() {
     let (from, to) = (loopback(false), loopback(false));
     let mut sender = Sender::new(&from);
-    let message = |remote, local: Option<IpAddr>, segment_bytes, segments| Message {
-        remote,
+    let message = |local: Option<IpAddr>, segment_count| Message {
+        remote: to.local_addr().expect("bound"),
         local,
-        segment_bytes,
-        segments,
+        segment_bytes: 1,
+        segment_count,
     };
-    let remote = to.local_addr().expect("bound");
     let elsewhere: IpAddr = [192, 0, 2, 1].into();
     let long = vec![0; 65_535];
-    let messages = [
-        message(remote, None, 1, vec![b"a".as_slice()]),
-        // An address that this machine does not have.
-        message(remote, Some(elsewhere), 1, vec![b"x".as_slice(), b"y".as_slice()]),
-        message(remote, None, 1, vec![long.as_slice()]),
-        message(remote, None, 1, vec![b"b".as_slice()]),
-    ];
-    let sent = sender.send(&from, &messages);
+    // The second is from an address that this machine does not have.
+    let messages =
+        [message(None, 1), message(Some(elsewhere), 2), message(None, 1), message(None, 1)];
+    let segments: [&[u8]; 5] = [b"a", b"x", b"y", &long, b"b"];
+    let sent = sender.send(&from, &messages, &segments);
     assert_eq!((sent.taken, sent.failed), (2, 3));
     let got: Vec<Vec<u8>> = collect(&to, 2).into_iter().map(|(_, bytes)| bytes).collect();
     assert_eq!(got, [b"a", b"b"]);
