@@ -6,6 +6,7 @@
 //! feedback. Publisher and subscribers are str0m in RTP mode, in this process; the forwarder is a
 //! process of its own, whose utime + stime come from /proc. The rate rises to 1000 packets/s over
 //! 12 s. `--full`: 20 s after a warm-up of 3 s. `--relay`: the relay alone, which is in either.
+//! `--only N`: this many subscribers at 1000 packets/s, at Belfry alone (for whoever looks for time).
 //!
 //! Belfry runs as it ships: pacing, bandwidth estimation, retransmission and statistics on, one
 //! shard. str0m runs with its defaults (no estimation, no pacing), one thread, one `sendto` a packet.
@@ -83,14 +84,20 @@ fn main() -> ExitCode {
     if cfg!(debug_assertions) {
         println!("note: this is not a release build; its figures say nothing");
     }
+    let only = args.iter().position(|arg| arg == "--only").and_then(|at| args.get(at + 1));
+    let (cases, forwarders): (_, &[_]) = match only.and_then(|count| count.parse().ok()) {
+        Some(count) => (vec![case(count, 1000, full)], &[Forwarder::Belfry]),
+        None if relay_alone => (Vec::new(), &[]),
+        None => (cases(full), &[Forwarder::Belfry, Forwarder::Str0m]),
+    };
     let (mut passed_count, mut failed_count) = (0, 0);
     println!(
         "| forwarder | N | packets/s | CPU-s per 1M | loss % | latency p50 ms | p99 ms | join ms | \
          kB per peer |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|"
     );
     let mut figures = Vec::new();
-    for case in cases(full).into_iter().filter(|_| !relay_alone) {
-        for forwarder in [Forwarder::Belfry, Forwarder::Str0m] {
+    for case in cases {
+        for &forwarder in forwarders {
             let title = format!(
                 "{} N={} at {}/s",
                 forwarder.name(),
@@ -111,7 +118,9 @@ fn main() -> ExitCode {
             }
         }
     }
-    figures.extend(relay::measure(full));
+    if only.is_none() {
+        figures.extend(relay::measure(full));
+    }
     for figure in figures {
         println!("{figure}");
     }
@@ -120,16 +129,14 @@ fn main() -> ExitCode {
 }
 
 fn cases(full: bool) -> Vec<Case> {
+    let counts: &[usize] = if full { &[10, 50] } else { &[10] };
+    counts.iter().flat_map(|count| [case(*count, 120, full), case(*count, 1000, full)]).collect()
+}
+
+fn case(subscriber_count: usize, packets_per_second: u32, full: bool) -> Case {
     let (warm_up, measured) = if full { (3, 20) } else { (1, 4) };
     let (warm_up, measured) = (Duration::from_secs(warm_up), Duration::from_secs(measured));
-    let counts: &[usize] = if full { &[10, 50] } else { &[10] };
-    let case = |subscriber_count, packets_per_second| Case {
-        subscriber_count,
-        packets_per_second,
-        warm_up,
-        measured,
-    };
-    counts.iter().flat_map(|count| [case(*count, 120), case(*count, 1000)]).collect()
+    Case { subscriber_count, packets_per_second, warm_up, measured }
 }
 
 fn print_row(forwarder: Forwarder, case: Case, outcome: &Outcome) {
