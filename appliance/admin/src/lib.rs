@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use belfry_admin_ui::{say, say_with};
-use belfry_http::{Access, Caller, Declared, Draft, EventKind, Problem, Routes, no_audit};
+use belfry_http::{Access, Caller, Declared, Draft, EventKind, Holding, Problem, Routes, no_audit};
 use belfry_identity::{Identity, SignedIn};
 use belfry_ledger::Ledger;
 use belfry_model::Role;
@@ -108,7 +108,7 @@ fn page_routes(routes: Routes<Admin>) -> Routes<Admin> {
         .add(
             Draft::page(Method::GET, "/admin/record")
                 .access(ADMIN)
-                .audit(Declared::Audited(EventKind::RecordRead))
+                .audit(Declared::Discloses(Holding::Record))
                 .handle(record::show),
         )
         .add(
@@ -195,7 +195,7 @@ fn people_routes(routes: Routes<Admin>) -> Routes<Admin> {
         let access = ADMIN.with_step_up();
         Draft::page(Method::POST, path).access(access).audit(Declared::Audited(kind))
     };
-    let lists = no_audit!("an administrator's list of accounts: names and roles only");
+    let lists = Declared::Discloses(Holding::People);
     routes
         .add(get("/admin/people").access(ADMIN).audit(lists).handle(people::list))
         .add(
@@ -214,7 +214,7 @@ fn people_routes(routes: Routes<Admin>) -> Routes<Admin> {
         .add(
             Draft::page(Method::POST, "/admin/people/import")
                 .access(ADMIN.with_step_up())
-                .audit(no_audit!("shows what a list would do; nothing is kept"))
+                .audit(Declared::Discloses(Holding::People))
                 .body_bytes_max(IMPORT_FORM_BYTES_MAX)
                 .handle(import::preview),
         )
@@ -240,12 +240,13 @@ fn class_routes(routes: Routes<Admin>) -> Routes<Admin> {
     let get = |path| Draft::page(Method::GET, path).access(ADMIN);
     let post =
         |path, kind| Draft::page(Method::POST, path).access(ADMIN).audit(Declared::Audited(kind));
-    let lists = no_audit!("an administrator's list of classes and their members");
+    let lists = no_audit!("an administrator's list of classes and of their times, without members");
+    let roster = Declared::Discloses(Holding::Rosters);
     routes
         .add(get("/admin/classes").audit(lists).handle(classes::list))
         .add(get("/admin/classes/new").audit(no_audit!("an empty form")).handle(classes::new))
         .add(post("/admin/classes/new", EventKind::ClassCreated).handle(classes::create))
-        .add(get("/admin/classes/{id}").audit(lists).handle(classes::show))
+        .add(get("/admin/classes/{id}").audit(roster).handle(classes::show))
         .add(post("/admin/classes/{id}", EventKind::ClassChanged).handle(classes::change))
         .add(
             post("/admin/classes/{id}/teachers", EventKind::EnrolmentAdded)
@@ -271,7 +272,7 @@ fn class_routes(routes: Routes<Admin>) -> Routes<Admin> {
 fn connection_routes(routes: Routes<Admin>) -> Routes<Admin> {
     let get = |path| Draft::page(Method::GET, path).access(ADMIN);
     let networks = no_audit!("counts of networks; no person's record");
-    let read = Declared::Audited(EventKind::ConnectionsRead);
+    let read = Declared::Discloses(Holding::Connections);
     routes
         .add(get("/admin/connections").audit(networks).handle(connections::list))
         .add(get("/admin/connections/networks.csv").audit(networks).handle(connections::csv))

@@ -55,28 +55,60 @@ impl Who {
     }
 }
 
-impl Command {
-    pub fn who(&self) -> Who {
-        match self {
-            Self::Leave => Who::Anybody,
-            Self::RaiseHand | Self::LowerHand | Self::Chat { .. } => Who::Admitted,
-            Self::LowerHandOf { .. }
-            | Self::LowerAllHands
-            | Self::DeleteMessage { .. }
-            | Self::Admit { .. }
-            | Self::Refuse { .. }
-            | Self::AdmitAll
-            | Self::Mute { .. }
-            | Self::MuteAll
-            | Self::AskUnmute { .. }
-            | Self::Lock { .. }
-            | Self::ChatMode { .. }
-            | Self::Remove { .. }
-            | Self::Unblock { .. }
-            | Self::Layout { .. }
-            | Self::Follow { .. }
-            | Self::End => Who::Leads,
-            Self::MakeCoTeacher { .. } | Self::EndCoTeacher { .. } => Who::Teacher,
+/// The kinds of commands with the names that they have on the class socket, and who may say each.
+macro_rules! kinds {
+    ($($kind:ident $fields:tt = $name:literal, $who:ident;)+) => {
+        /// A command without what it says.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum CommandKind { $($kind),+ }
+
+        impl CommandKind {
+            pub const ALL: &[Self] = &[$(Self::$kind),+];
+
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$kind => $name),+ }
+            }
+
+            pub const fn who(self) -> Who {
+                match self { $(Self::$kind => Who::$who),+ }
+            }
         }
+
+        impl Command {
+            pub const fn kind(&self) -> CommandKind {
+                match self { $(Self::$kind $fields => CommandKind::$kind),+ }
+            }
+        }
+    };
+}
+
+kinds! {
+    RaiseHand {} = "raise_hand", Admitted;
+    LowerHand {} = "lower_hand", Admitted;
+    LowerHandOf { .. } = "lower_hand_of", Leads;
+    LowerAllHands {} = "lower_all_hands", Leads;
+    Chat { .. } = "chat", Admitted;
+    DeleteMessage { .. } = "delete_message", Leads;
+    Admit { .. } = "admit", Leads;
+    Refuse { .. } = "refuse", Leads;
+    AdmitAll {} = "admit_all", Leads;
+    Mute { .. } = "mute", Leads;
+    MuteAll {} = "mute_all", Leads;
+    AskUnmute { .. } = "ask_unmute", Leads;
+    Lock { .. } = "lock", Leads;
+    ChatMode { .. } = "chat_mode", Leads;
+    Remove { .. } = "remove", Leads;
+    Unblock { .. } = "unblock", Leads;
+    Layout { .. } = "layout", Leads;
+    Follow { .. } = "follow", Leads;
+    MakeCoTeacher { .. } = "make_co_teacher", Teacher;
+    EndCoTeacher { .. } = "end_co_teacher", Teacher;
+    Leave {} = "leave", Anybody;
+    End {} = "end", Leads;
+}
+
+impl Command {
+    pub const fn who(&self) -> Who {
+        self.kind().who()
     }
 }

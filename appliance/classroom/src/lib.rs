@@ -18,7 +18,7 @@ mod snapshot;
 mod view;
 mod word;
 
-pub use command::{Command, Who};
+pub use command::{Command, CommandKind, Who};
 pub use effect::{Audience, Bye, Effect, EndCause, Notice, Record};
 pub use lesson::{
     Arrival, Event, LESSON_MS_MAX, Lesson, Profile, Rules, UNOPENED_MS_MAX, WAITING_MAX,

@@ -6,35 +6,35 @@ use belfry_audit::{
 };
 use belfry_model::{Identity, LessonId};
 
-use crate::command::Command;
+use crate::command::CommandKind;
 use crate::effect::{EndCause, Record};
 use crate::word;
 
 /// What each command of the class socket leaves in the record. A command that is refused, or that
 /// changes nothing, leaves nothing.
-pub fn declared(command: &Command) -> Declared {
+pub const fn declared(command: CommandKind) -> Declared {
     use EventKind as Kind;
     let kind = match command {
-        Command::RaiseHand
-        | Command::LowerHand
-        | Command::LowerHandOf { .. }
-        | Command::LowerAllHands => return no_audit("hands are part of every lesson's course"),
-        Command::Chat { .. } => return no_audit("kept word for word with the lesson's chat"),
-        Command::DeleteMessage { .. } => Kind::ChatMessageDeleted,
-        Command::Admit { .. } | Command::AdmitAll => Kind::ParticipantAdmitted,
-        Command::Refuse { .. } => Kind::ParticipantRefused,
-        Command::Mute { .. } => Kind::MutedByTeacher,
-        Command::MuteAll => Kind::AllMutedByTeacher,
-        Command::AskUnmute { .. } => Kind::AskedToUnmute,
-        Command::Lock { .. } => Kind::LockChanged,
-        Command::ChatMode { .. } => Kind::ChatModeChanged,
-        Command::Remove { .. } => Kind::ParticipantRemoved,
-        Command::Unblock { .. } => Kind::ParticipantUnblocked,
-        Command::Layout { .. } | Command::Follow { .. } => Kind::LayoutChanged,
-        Command::MakeCoTeacher { .. } => Kind::CoTeacherGiven,
-        Command::EndCoTeacher { .. } => Kind::CoTeacherEnded,
-        Command::Leave => Kind::ParticipantLeft,
-        Command::End => Kind::LessonEnded,
+        CommandKind::RaiseHand
+        | CommandKind::LowerHand
+        | CommandKind::LowerHandOf
+        | CommandKind::LowerAllHands => return no_audit("hands are part of every lesson's course"),
+        CommandKind::Chat => return no_audit("kept word for word with the lesson's chat"),
+        CommandKind::DeleteMessage => Kind::ChatMessageDeleted,
+        CommandKind::Admit | CommandKind::AdmitAll => Kind::ParticipantAdmitted,
+        CommandKind::Refuse => Kind::ParticipantRefused,
+        CommandKind::Mute => Kind::MutedByTeacher,
+        CommandKind::MuteAll => Kind::AllMutedByTeacher,
+        CommandKind::AskUnmute => Kind::AskedToUnmute,
+        CommandKind::Lock => Kind::LockChanged,
+        CommandKind::ChatMode => Kind::ChatModeChanged,
+        CommandKind::Remove => Kind::ParticipantRemoved,
+        CommandKind::Unblock => Kind::ParticipantUnblocked,
+        CommandKind::Layout | CommandKind::Follow => Kind::LayoutChanged,
+        CommandKind::MakeCoTeacher => Kind::CoTeacherGiven,
+        CommandKind::EndCoTeacher => Kind::CoTeacherEnded,
+        CommandKind::Leave => Kind::ParticipantLeft,
+        CommandKind::End => Kind::LessonEnded,
     };
     Declared::Audited(kind)
 }

@@ -4,10 +4,10 @@ use belfry_model::limits::{
 use belfry_model::{Identity, LessonId, LessonRole, Pii, Timestamp};
 
 use crate::{
-    Arrival, Audience, Band, Bye, Carried, Cause, ChatMode, ChatTo, Command, Effect, EndCause,
-    Event, Grants, LESSON_MS_MAX, LINK_EVERY_MS, LayoutMode, Lesson, Link, MessageId, Notice,
-    Phase, Profile, Quality, Record, Refusal, Rules, Snapshot, Source, Standing, UNOPENED_MS_MAX,
-    View, Who,
+    Arrival, Audience, Band, Bye, Carried, Cause, ChatMode, ChatTo, Command, CommandKind, Effect,
+    EndCause, Event, Grants, LESSON_MS_MAX, LINK_EVERY_MS, LayoutMode, Lesson, Link, MessageId,
+    Notice, Phase, Profile, Quality, Record, Refusal, Rules, Snapshot, Source, Standing,
+    UNOPENED_MS_MAX, View, Who,
 };
 
 const T0: Timestamp = Timestamp(1_000_000);
@@ -143,6 +143,13 @@ fn every_command() -> Vec<(Command, Who)> {
 
 #[test]
 fn each_command_is_open_to_those_it_says_and_to_nobody_else() {
+    let mut tried: Vec<_> = every_command().iter().map(|(command, _)| command.kind()).collect();
+    tried.sort_unstable();
+    assert_eq!(
+        tried,
+        CommandKind::ALL,
+        "each kind once, and none without its unauthorised senders"
+    );
     for (command, who) in every_command() {
         assert_eq!(command.who(), who, "{command:?}");
         for sender in ["t", "c", "s", "g", "w", "stranger"] {

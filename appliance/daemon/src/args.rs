@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use belfry_audit::{Declared, EventKind, no_audit};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 /// A virtual classroom that a school district owns.
@@ -19,13 +20,53 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Prints the sign-ins of the demo school: role, user name and password, one a line
     DemoSignIns(Data),
-    /// Prints every route with who may call it and what it leaves in the record
-    Routes,
+    /// Prints every way in (routes, messages, commands), who may take it and what it leaves in the record
+    WaysIn,
     /// Prints all settings with their defaults
     Settings,
     /// The media process; started by `serve`
     #[command(hide = true)]
     Media,
+}
+
+impl Command {
+    /// The commands and what each leaves in the record.
+    pub(crate) fn all() -> Vec<(&'static str, Declared)> {
+        let nothing = || Data { data: None };
+        let serve = Serve {
+            data: nothing(),
+            settings: None,
+            https_address: None,
+            https_port: None,
+            media_port: None,
+            demo: false,
+        };
+        let commands = [
+            Self::Serve(serve),
+            Self::DemoSignIns(nothing()),
+            Self::WaysIn,
+            Self::Settings,
+            Self::Media,
+        ];
+        commands.iter().map(Self::declared).collect()
+    }
+
+    fn declared(&self) -> (&'static str, Declared) {
+        match self {
+            Self::Serve(_) => ("serve", Declared::Audited(EventKind::ApplianceStarted)),
+            Self::DemoSignIns(_) => (
+                "demo-sign-ins",
+                no_audit!(
+                    "made up again from a key of the demo school, in which there are no people"
+                ),
+            ),
+            Self::WaysIn => ("ways-in", no_audit!("prints what this release is made of")),
+            Self::Settings => ("settings", no_audit!("prints what this release is made of")),
+            Self::Media => {
+                ("media", no_audit!("a worker of the appliance, which records its start"))
+            }
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]

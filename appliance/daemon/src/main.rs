@@ -13,11 +13,11 @@ mod open;
 mod ready;
 mod refusals;
 mod relay;
-mod routes;
 mod serve;
 mod split;
 #[cfg(test)]
 mod walk;
+mod ways_in;
 
 use std::process::ExitCode;
 
@@ -39,8 +39,8 @@ fn main() -> ExitCode {
             serve::run(&serve)
         }
         Command::DemoSignIns(data) => console::demo_sign_ins(&data),
-        Command::Routes => {
-            routes::print();
+        Command::WaysIn => {
+            ways_in::print();
             Ok(())
         }
         Command::Settings => {

@@ -7,7 +7,7 @@ use belfry_signalling::{IceServer, IceServers};
 use tokio::sync::mpsc;
 
 use crate::certificates::Shown;
-use crate::{open, routes, serve};
+use crate::{open, serve, ways_in};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_route_of_the_appliance_lets_in_whom_it_is_not_for() {
@@ -40,7 +40,7 @@ async fn no_route_of_the_appliance_lets_in_whom_it_is_not_for() {
         let token = issued.token.expose().to_owned();
         passes.push(Pass { role, token, csrf: issued.who.csrf });
     }
-    let table = routes::all();
+    let table = ways_in::routes();
     let of = |start: &str| table.iter().filter(|route| route.path.starts_with(start)).count();
     for start in ["/admin", "/app/api", "/class", "/guest", "/rtc", "/sign-in"] {
         assert!(of(start) > 0, "{start} is not in the table");

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::FromRequestParts;
 use belfry_audit::Event;
-pub use belfry_audit::{Actor, Declared, Detail, EventKind, Scope, no_audit};
+pub use belfry_audit::{Actor, Declared, Detail, EventKind, Holding, Scope, no_audit};
 use belfry_ledger::{Ledger, Receipt};
 use http::StatusCode;
 use http::request::Parts;

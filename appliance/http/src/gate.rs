@@ -18,8 +18,9 @@ use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
 
 use crate::access::Need;
-use crate::audit::{self, Audit};
+use crate::audit::{self, Audit, Declared};
 use crate::caller::{Caller, Sessions, THEME_COOKIE, cookie};
+use crate::disclosure::Disclosure;
 use crate::form::{FORM, Fields};
 use crate::headers::{self, Kind};
 use crate::multipart::MULTIPART;
@@ -88,19 +89,15 @@ pub(crate) async fn pass(State(post): State<Post>, mut request: Request, next: N
     request.extensions_mut().insert(id);
     let look = Look::of(request.headers());
     let here = way_back(&request);
-    let answer = match admit(&post, request).await {
-        Ok((request, audit)) => {
-            let changes = changes(request.method());
-            let answer = run(&post.route, request, next).await;
-            if changes && answer.extensions().get::<Problem>().is_none() {
-                audit::check(post.route.audit, &audit, answer.status(), post.route.path);
-            }
-            answer
-        }
-        Err(problem) => problem.into_response(),
+    let (answer, disclosure) = match serve(&post, request, next).await {
+        Ok(answer) => answer,
+        Err(problem) => (problem.into_response(), None),
     };
     let answer = redirected(answer, &post.route, look, &here);
     let mut answer = finish(answer, post.route.kind, look, post.gate.hsts);
+    if let Some(disclosure) = disclosure {
+        answer = disclosure.count(answer);
+    }
     if let Ok(value) = HeaderValue::from_str(&format!("{:016x}", id.0)) {
         answer.headers_mut().insert("x-request-id", value);
     }
@@ -114,6 +111,34 @@ pub(crate) async fn pass(State(post): State<Post>, mut request: Request, next: N
         "request"
     );
     answer
+}
+
+/// The handler's answer, and what of it is to be counted.
+async fn serve(
+    post: &Post,
+    request: Request,
+    next: Next,
+) -> Result<(Response, Option<Disclosure>), Problem> {
+    let (request, audit) = admit(post, request).await?;
+    let disclosure = match post.route.audit {
+        Declared::Discloses(holding) => {
+            let object = object(post.route.path, request.uri().path());
+            Some(Disclosure::begin(&audit, holding, post.route.path, object).await?)
+        }
+        _ => None,
+    };
+    let changes = changes(request.method());
+    let answer = run(&post.route, request, next).await;
+    if changes && answer.extensions().get::<Problem>().is_none() {
+        audit::check(post.route.audit, &audit, answer.status(), post.route.path);
+    }
+    Ok((answer, disclosure))
+}
+
+/// The number that stands in the address where the route captures something.
+fn object(pattern: &str, path: &str) -> Option<i64> {
+    let captured = pattern.split('/').zip(path.split('/')).find(|(part, _)| part.starts_with('{'));
+    captured.and_then(|(_, value)| value.parse().ok())
 }
 
 /// Everything that is checked before the handler runs.

@@ -14,6 +14,7 @@
 mod access;
 mod audit;
 mod caller;
+mod disclosure;
 mod form;
 mod gate;
 mod headers;
@@ -24,7 +25,7 @@ mod route;
 pub mod walk;
 
 pub use access::{Access, Need};
-pub use audit::{Actor, Audit, Declared, Detail, EventKind, Scope, no_audit};
+pub use audit::{Actor, Audit, Declared, Detail, EventKind, Holding, Scope, no_audit};
 pub use caller::{Caller, Peer, Resolving, Sessions, THEME_COOKIE, Who, cookie};
 pub use form::{FORM, Fields, FormError};
 pub use gate::{Gate, RequestId, now};

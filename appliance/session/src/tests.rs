@@ -402,7 +402,7 @@ async fn each_command_records_what_it_declares() {
         Command::Unblock { identity: p3 },
     ];
     for command in commands {
-        let kind = declared(&command).kind().expect("each of these is recorded");
+        let kind = declared(command.kind()).kind().expect("each of these is recorded");
         let count = |kinds: &[EventKind]| kinds.iter().filter(|found| **found == kind).count();
         let before = count(&it.recorded().await);
         teacher.command(command.clone()).await.unwrap();
@@ -414,7 +414,7 @@ async fn each_command_records_what_it_declares() {
         seat.welcome().await;
         seat.socket.command(1, command.clone()).await;
         while seat.next().await.is_some() {}
-        let kind = declared(&command).kind().unwrap();
+        let kind = declared(command.kind()).kind().unwrap();
         assert!(it.recorded().await.contains(&kind), "{command:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! What a route, a socket message or a command says about its place in the record.
 
-use crate::EventKind;
+use crate::{EventKind, Holding};
 
 /// Every way into the appliance carries one of these in its type: either the event that it
 /// records, or the reason why it records none.
@@ -8,6 +8,9 @@ use crate::EventKind;
 pub enum Declared {
     /// Whoever serves this records at least one event of this kind.
     Audited(EventKind),
+    /// It shows what is kept about people: [`EventKind::Disclosing`] is durable before its first byte,
+    /// and [`EventKind::Disclosed`] says how many bytes there were.
+    Discloses(Holding),
     /// Nothing is recorded; made by [`no_audit`] only.
     NotAudited(Reason),
 }
@@ -52,6 +55,7 @@ impl Declared {
     pub const fn kind(&self) -> Option<EventKind> {
         match self {
             Self::Audited(kind) => Some(*kind),
+            Self::Discloses(_) => Some(EventKind::Disclosing),
             Self::NotAudited(_) => None,
         }
     }
@@ -59,7 +63,7 @@ impl Declared {
     /// The reason, if none is recorded.
     pub const fn reason(&self) -> Option<&'static str> {
         match self {
-            Self::Audited(_) => None,
+            Self::Audited(_) | Self::Discloses(_) => None,
             Self::NotAudited(reason) => Some(reason.0),
         }
     }

@@ -1,8 +1,9 @@
 //! The closed list of events.
 
 use crate::field::{
-    Actor, ChatMode, Class, Field, Fingerprint, Lesson, LessonEnd, Lock, Masked, Participant,
-    Person, PersonRole, RefusedBecause, School, Scope, Source, ThrottledBy, Value, Word,
+    Actor, ChatMode, Class, Field, Fingerprint, Holding, Lesson, LessonEnd, Lock, Masked,
+    Participant, Person, PersonRole, RefusedBecause, School, Scope, Source, ThrottledBy, Value,
+    Word,
 };
 
 /// Whether what an event tells of was done or refused.
@@ -165,6 +166,13 @@ vocabulary! {
     ApplianceStopped = "appliance.stopped", Done {}
     /// The media process or another worker ended by itself and is started anew.
     WorkerEnded = "appliance.worker_ended", Done { worker: Word }
+    /// What is kept about people is about to be shown: recorded before the first byte. `object`: its
+    /// number, where one was asked for.
+    Disclosing = "data.disclosing", Done { holding: Holding, route: Word, object: Option<i64> }
+    /// What went out of it: the answer's status, and the bytes of its body that were handed on.
+    /// `whole`: to its end.
+    Disclosed = "data.disclosed", Done { intent: u64, status: u64, bytes: u64, whole: bool }
+
     /// Somebody read the record.
     RecordRead = "record.read", Done { from_seq: u64, count: u64 }
     /// Events could not be recorded: this many, the first and the last at these times.

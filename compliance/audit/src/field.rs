@@ -106,6 +106,13 @@ words! {
     Lock { Microphones = "microphones", Cameras = "cameras", ScreenShare = "screen_share" }
     /// Who may write in a lesson's chat.
     ChatMode { On = "on", Off = "off", TeacherOnly = "teacher_only" }
+    /// What is kept about people, by where it is shown.
+    Holding {
+        People = "people",
+        Rosters = "rosters",
+        Record = "record",
+        Connections = "connections",
+    }
     /// Why a lesson ended.
     LessonEnd {
         ByTeacher = "by_teacher",

@@ -14,7 +14,7 @@ pub use canonical::CANONICAL_VERSION;
 pub use declared::{Declared, Reason, no_audit};
 pub use event::{Detail, Event, EventKind, Outcome};
 pub use field::{
-    Actor, ChatMode, Class, Fingerprint, Lesson, LessonEnd, Lock, Masked, Participant, Person,
-    PersonRole, RefusedBecause, School, Scope, Source, ThrottledBy, Value, Word,
+    Actor, ChatMode, Class, Fingerprint, Holding, Lesson, LessonEnd, Lock, Masked, Participant,
+    Person, PersonRole, RefusedBecause, School, Scope, Source, ThrottledBy, Value, Word,
 };
 pub use hash::{Hash, chain_hash, leaf_hash};
