@@ -175,6 +175,8 @@ vocabulary! {
 
     /// Somebody read the record.
     RecordRead = "record.read", Done { from_seq: u64, count: u64 }
+    /// A bundle of evidence is about to leave: entries from the one to before the other, at this level of redaction.
+    EvidenceExporting = "evidence.exporting", Done { first: u64, size: u64, level: Word }
     /// Events could not be recorded: this many, the first and the last at these times.
     RecordGap = "record.gap", Done { count: u64, first_at_ms: i64, last_at_ms: i64 }
 }
