@@ -4,8 +4,8 @@ use crate::form::{Choice, Control, Field, Form, Weight};
 use crate::frame::{Crumb, Flash, Frame, Me, Section, Theme, Tone};
 use crate::page::{
     Action, Certificate, Class, ClassRow, Classes, FormPage, Guide, Home, ImportPreview, Imported,
-    Member, Page, Pager, People, Person, PersonRow, PlainForm, Problem, Record, RecordRow, Roster,
-    Secret, Settings, SettingsGroup, SheetRow, SignIn, Slot, Status, Todo,
+    Member, Page, Pager, People, Person, PersonRow, PlainForm, Problem, Record, RecordAbout,
+    RecordRow, Roster, Secret, Settings, SettingsGroup, SheetRow, SignIn, Slot, Status, Todo,
 };
 
 const FINGERPRINT: &str = "3F:0A:91:5C:7E:22:B8:D4 19:6F:A3:5B:C0:8E:47:12 9D:E1:64:7B:0C:58:F2:36 AB:91:4D:E7:23:8F:50:CA";
@@ -220,6 +220,7 @@ fn person() -> Person {
         form: person_form("/admin/people/1", "Save"),
         reset: Form::new("/admin/people/1/password", "New password").weight(Weight::Plain),
         toggle: Some(Form::new("/admin/people/1/disable", "Switch off").weight(Weight::Danger)),
+        record_href: "/admin/record?about=p5".to_owned(),
     }
 }
 
@@ -367,6 +368,7 @@ fn class() -> Class {
             )
             .danger(),
         ],
+        record_href: "/admin/record?about=c3".to_owned(),
     }
 }
 
@@ -395,22 +397,31 @@ fn settings() -> Settings {
 }
 
 fn record(any: bool) -> Record {
-    let row = |seq, actor: &str, event: &str, refused, detail: &str| RecordRow {
+    let row = |seq, actor: &str, text: &str, refused| RecordRow {
         seq,
         at: "22 November 2026, 13:05:09".to_owned(),
         at_iso: "2026-11-22T13:05:09Z".to_owned(),
         actor: actor.to_owned(),
-        event: event.to_owned(),
+        actor_href: actor.starts_with('A').then(|| "/admin/record?about=p5".to_owned()),
+        text: text.to_owned(),
         refused,
-        detail: detail.to_owned(),
     };
     let rows = vec![
-        row(1042, "Person 5", "person.password_reset", false, "person=1"),
-        row(1041, "Not signed in", "auth.sign_in_refused", true, "person=5 because=password"),
-        row(1040, "Appliance", "appliance.started", false, "version=0.1.0"),
+        row(1042, "Ada Okafor", "set a new password for Kim Lee", false),
+        row(1041, "Not signed in", "could not sign in as Kim Lee: wrong password", true),
+        row(1040, "Appliance", "started, release 0.1.0", false),
     ];
     Record {
         frame: shell(Section::Record, "Audit log", Vec::new()),
+        search: vec![
+            Field::new("kind", "Kind", Control::Select(vec![Choice::new("", "Everything")])),
+            Field::new("since", "From", Control::Date).optional(),
+        ],
+        about: any.then(|| RecordAbout {
+            value: "p5".to_owned(),
+            label: "Only what is about Ada Okafor".to_owned(),
+        }),
+        filtered: any,
         rows: if any { rows } else { Vec::new() },
         pager: Pager {
             text: "Entries 1042 to 1040".to_owned(),

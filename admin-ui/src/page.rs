@@ -151,6 +151,8 @@ pub struct Person {
     pub reset: Form,
     /// Disable or enable; nobody can disable the own account.
     pub toggle: Option<Form>,
+    /// To what the log says about the person.
+    pub record_href: String,
 }
 
 /// A new password, shown this once.
@@ -226,6 +228,8 @@ pub struct Class {
     pub add_slot: Form,
     pub archived: bool,
     pub actions: Vec<Action>,
+    /// To what the log says about the class.
+    pub record_href: String,
 }
 
 /// Something that can be done to what a page shows, beside a sentence about it.
@@ -309,8 +313,21 @@ pub struct SettingsGroup {
 #[template(path = "record.html")]
 pub struct Record {
     pub frame: Frame,
+    /// What may be looked for, as it is entered now.
+    pub search: Vec<Field>,
+    pub about: Option<RecordAbout>,
+    /// Not the whole log is looked at.
+    pub filtered: bool,
     pub rows: Vec<RecordRow>,
     pub pager: Pager,
+}
+
+/// Whom or what all entries are about.
+#[derive(Debug)]
+pub struct RecordAbout {
+    /// As the address says it.
+    pub value: String,
+    pub label: String,
 }
 
 #[derive(Debug)]
@@ -319,9 +336,11 @@ pub struct RecordRow {
     pub at: String,
     pub at_iso: String,
     pub actor: String,
-    pub event: String,
+    /// To all that the actor did.
+    pub actor_href: Option<String>,
+    /// What happened, as the rest of a sentence that begins with the actor.
+    pub text: String,
     pub refused: bool,
-    pub detail: String,
 }
 
 /// The appliance's certificate and how devices come to trust it.

@@ -15,6 +15,7 @@ pub(crate) const CATALOGUES: &[(&str, &str)] = &[
     ("pages.ftl", include_str!("../locales/en/pages.ftl")),
     ("messages.ftl", include_str!("../locales/en/messages.ftl")),
     ("connections.ftl", include_str!("../locales/en/connections.ftl")),
+    ("record.ftl", include_str!("../locales/en/record.ftl")),
     ("settings.ftl", include_str!("../locales/en/settings.ftl")),
 ];
 

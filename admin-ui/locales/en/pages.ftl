@@ -202,19 +202,6 @@ settings-intro = Every setting says what it does. Changes are written to the aud
 settings-save = Save
 settings-at-start = Takes effect when the appliance starts again.
 
-record-intro = Who did what on this appliance, newest first. Reading this page is itself recorded. Times are UTC.
-record-none = The log is empty.
-record-seq = Number
-record-at = Time
-record-actor = By
-record-event = Event
-record-detail = Details
-record-refused = Refused
-record-actor-person = Person { $id }
-record-actor-appliance = Appliance
-record-actor-nobody = Not signed in
-record-actor-guest = Guest { $id }
-record-actor-console = Console
 
 cert-this = This appliance's certificate
 cert-names = Names and addresses

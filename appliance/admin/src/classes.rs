@@ -7,10 +7,12 @@ use belfry_admin_ui::{
 };
 use belfry_audit::Class as AuditClass;
 use belfry_http::{Audit, Caller, Detail, Fields, Problem, now};
+use belfry_ledger::About;
 use belfry_model::ClassId;
 use belfry_store::{Band, Class, EnrolledAs, Error, NewClass};
 
 use crate::reader::{Reader, attention, danger, refused, shown, went};
+use crate::record;
 use crate::roster::roster;
 use crate::slots::{self, SlotEntry};
 use crate::{Admin, name_error, store_problem};
@@ -185,6 +187,7 @@ pub(crate) async fn page(
         add_slot: slots::form(&path, &csrf, entered.slot.unwrap_or_default()),
         archived: class.archived,
         actions: actions(&path, &csrf, class),
+        record_href: record::about(About::Class(class.id.0)),
     })
 }
 

@@ -10,11 +10,13 @@ use belfry_http::{Audit, Caller, Fields, Problem, now};
 use belfry_identity::{
     AccountChange, Created, Error, NameError, NewAccount, SignedIn, USERNAME_CHARS_MAX,
 };
+use belfry_ledger::About;
 use belfry_model::limits::NAME_CHARS_MAX;
 use belfry_model::{PersonId, Pii, Role};
 use belfry_store::Person;
 
 use crate::reader::{Reader, attention, danger, refused, shown, went};
+use crate::record;
 use crate::{Admin, identity_problem, name_error, signed_in, store_problem};
 
 /// Accounts on one page of the list.
@@ -254,6 +256,7 @@ fn page(
         form: entered.into_form(path.clone(), say("person-save"), reader.csrf()),
         reset: action("password", say("person-reset"), Weight::Plain),
         toggle: (who.person != person.id).then_some(toggle),
+        record_href: record::about(About::Person(person.id.0)),
     }
 }
 

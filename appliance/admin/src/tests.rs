@@ -11,7 +11,7 @@ use belfry_http::{EventKind, Gate, Peer, now};
 use belfry_identity::{DemoSignIn, Identity, Policy};
 use belfry_keys::Keys;
 use belfry_ledger::Ledger;
-use belfry_model::{LessonId, Outside, Pii, Role, Timestamp};
+use belfry_model::{LessonId, Outside, Pii, Role, SchoolId, Timestamp};
 use belfry_ops::{Ops, Reach};
 use belfry_settings::Settings;
 use belfry_store::{Band, NewLesson, Store};
@@ -416,6 +416,27 @@ fn every_parser_of_outside_bytes_accepts_its_seed() {
     for parser in crate::PARSERS {
         assert!(parser.feed(parser.seed()), "{}", parser.name());
     }
+}
+
+#[tokio::test]
+async fn the_log_is_told_in_words_and_found_by_whom_it_is_about() {
+    let kit = kit().await;
+    let admin = kit.pass(Role::Admin, now()).await;
+    let student = kit.demo(Role::Student).username;
+    let wanted = Some(Pii::new(student.to_owned()));
+    let found = kit.admin.store.people(SchoolId(1), wanted, 0, 1).await.expect("it answers");
+    let (student, name) = (found.people[0].id, found.people[0].name.reveal().clone());
+    kit.post(&format!("/admin/people/{student}/disable"), &admin, "").await;
+    let all = kit.get("/admin/record", &admin.token).await.text;
+    assert!(all.contains(&format!("disabled the account of {name}")), "{all}");
+    assert!(all.contains("asked to see this log"), "looking is in it, too");
+    let about = kit.get(&format!("/admin/record?about=p{student}"), &admin.token).await.text;
+    assert!(about.contains(&format!("Only what is about {name}")));
+    assert!(about.contains("disabled the account of") && !about.contains("asked to see this log"));
+    let elsewhere = kit.get("/admin/record?kind=lesson&refused=on", &admin.token).await.text;
+    assert!(elsewhere.contains("No entry of the log fits this."), "{elsewhere}");
+    let wrong = kit.get("/admin/record?since=yesterday", &admin.token).await.text;
+    assert!(wrong.contains("Enter a day as year, month and day"), "{wrong}");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ mod tests;
 
 pub use belfry_audit::{Actor, Detail, Event, EventKind, Hash, Scope};
 pub use error::{Error, OpenError};
-pub use page::{Entry, Page};
+pub use page::{About, Entry, Page, Search};
 pub use writer::{Health, Ledger};
 
 /// Proof that an event is in the record, durably. Whatever must be logged takes one as an argument.

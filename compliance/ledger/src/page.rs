@@ -34,6 +34,68 @@ pub struct Entry {
     pub leaf: Hash,
 }
 
+/// What is looked for; all that is said has to hold.
+#[derive(Clone, Debug, Default)]
+pub struct Search {
+    /// Entries before this one.
+    pub before: Option<u64>,
+    /// Of these kinds; none: of all.
+    pub kinds: Vec<EventKind>,
+    pub about: Option<About>,
+    /// Only what was refused.
+    pub refused: bool,
+    /// Milliseconds since 1970: from, and before.
+    pub since_ms: Option<i64>,
+    pub until_ms: Option<i64>,
+}
+
+/// Whom or what an entry has to be about: whoever acted counts, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    Person(i64),
+    Class(i64),
+    Lesson(i64),
+}
+
+impl About {
+    /// A condition on the body of an entry. Numbers are all that is put into it.
+    fn condition(self) -> String {
+        let field = |name: &str, id: i64| format!("body ->> '$.d.{name}' = {id}");
+        let shown = |holdings: &str, id: i64| {
+            format!("(body ->> '$.d.holding' IN ({holdings}) AND {})", field("object", id))
+        };
+        match self {
+            Self::Person(id) => format!(
+                "({} OR {} OR body ->> '$.d.participant' = 'p{id}'
+                  OR (body ->> '$.act.kind' = 'person' AND body ->> '$.act.id' = {id}))",
+                field("person", id),
+                shown("'people', 'connections'", id),
+            ),
+            Self::Class(id) => format!("({} OR {})", field("class", id), shown("'rosters'", id)),
+            Self::Lesson(id) => field("lesson", id),
+        }
+    }
+}
+
+impl Search {
+    fn conditions(&self) -> String {
+        let mut all = vec!["seq < ?1".to_owned()];
+        if !self.kinds.is_empty() {
+            // The names are constants of ours, without quotes.
+            let names: Vec<_> =
+                self.kinds.iter().map(|kind| format!("'{}'", kind.name())).collect();
+            all.push(format!("kind IN ({})", names.join(", ")));
+        }
+        all.extend(self.about.map(About::condition));
+        if self.refused {
+            all.push("body ->> '$.out' = 'refused'".to_owned());
+        }
+        all.extend(self.since_ms.map(|at| format!("at_ms >= {at}")));
+        all.extend(self.until_ms.map(|at| format!("at_ms < {at}")));
+        all.join(" AND ")
+    }
+}
+
 /// Newest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
@@ -42,22 +104,17 @@ pub struct Page {
     pub before: Option<u64>,
 }
 
-pub(crate) fn read(
-    path: &Path,
-    before: Option<u64>,
-    count_max: u32,
-    kind: Option<EventKind>,
-) -> Result<Page, Error> {
+pub(crate) fn read(path: &Path, search: &Search, count_max: u32) -> Result<Page, Error> {
     let count_max = count_max.clamp(1, PAGE_ENTRIES_MAX);
-    let before = before.and_then(|seq| i64::try_from(seq).ok()).unwrap_or(i64::MAX);
+    let before = search.before.and_then(|seq| i64::try_from(seq).ok()).unwrap_or(i64::MAX);
     let rows = || -> rusqlite::Result<Vec<Entry>> {
         let connection = disk::open_for_reading(path)?;
-        let mut statement = connection.prepare(
+        let mut statement = connection.prepare(&format!(
             "SELECT seq, at_ms, kind, district, school, body, leaf FROM entry
-             WHERE seq < ?1 AND (?2 IS NULL OR kind = ?2) ORDER BY seq DESC LIMIT ?3",
-        )?;
-        let kind = kind.map(EventKind::name);
-        statement.query_map(params![before, kind, count_max], entry)?.collect()
+             WHERE {} ORDER BY seq DESC LIMIT ?2",
+            search.conditions()
+        ))?;
+        statement.query_map(params![before, count_max], entry)?.collect()
     };
     let entries = rows().map_err(|error| match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {

@@ -1,11 +1,14 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use belfry_audit::{Actor, Detail, Event, EventKind, Masked, Person, Scope, Word};
+use belfry_audit::{
+    Actor, Class, Detail, Event, EventKind, Holding, Lesson, Masked, Participant, Person,
+    PersonRole, RefusedBecause, Scope, Word,
+};
 
 use crate::queue::Queue;
 use crate::writer::Fault;
-use crate::{Error, Ledger, OpenError};
+use crate::{About, Error, Ledger, OpenError, Search};
 
 fn signed_in(person: i64) -> Event {
     Event {
@@ -56,6 +59,49 @@ fn a_receipt_is_for_an_entry_that_is_there_after_reopening() {
         let page = ledger.page_blocking(None, 10, None).unwrap();
         assert_eq!(page.entries[0].leaf, *third.hash());
         assert_eq!(ledger.append_blocking(signed_in(4)).unwrap().seq(), 4);
+    });
+}
+
+#[test]
+fn entries_are_found_by_what_they_are_about_and_nothing_else_is() {
+    in_dir(|path| {
+        let ledger = Ledger::open(path).unwrap();
+        let event =
+            |at_ms, actor, detail| Event { at_ms, scope: Scope::school(1, 1), actor, detail };
+        let (class, lesson) = (Class(7), Lesson(9));
+        let joined =
+            |who: &str| Detail::ParticipantJoined { lesson, participant: Participant::new(who) };
+        let shown =
+            |holding, object| Detail::Disclosing { holding, route: Word::new("/x"), object };
+        let details = [
+            joined("p7"),
+            joined("p70"),
+            Detail::EnrolmentAdded { class, person: Person(8), role: PersonRole::Student },
+            shown(Holding::People, Some(7)),
+            shown(Holding::Rosters, Some(7)),
+            Detail::SignInRefused {
+                person: Some(Person(7)),
+                because: RefusedBecause::WrongPassword,
+            },
+        ];
+        for (at, detail) in (1..).zip(details) {
+            ledger.append_blocking(event(at, Actor::Appliance, detail)).unwrap();
+        }
+        let by = Detail::ClassCreated { class: Class(3) };
+        ledger.append_blocking(event(7, Actor::Person(Person(7)), by)).unwrap();
+        let found = |search: Search| -> Vec<u64> {
+            let page = ledger.search_blocking(&search, 100).unwrap();
+            page.entries.iter().map(|entry| entry.seq).collect()
+        };
+        let about = |about| found(Search { about: Some(about), ..Search::default() });
+        assert_eq!(about(About::Person(7)), [7, 6, 4, 1]);
+        assert_eq!(about(About::Class(7)), [5, 3]);
+        assert_eq!(about(About::Lesson(9)), [2, 1]);
+        assert_eq!(found(Search { refused: true, ..Search::default() }), [6]);
+        let kinds = vec![EventKind::ParticipantJoined, EventKind::ClassCreated];
+        assert_eq!(found(Search { kinds, before: Some(7), ..Search::default() }), [2, 1]);
+        let (since_ms, until_ms) = (Some(3), Some(5));
+        assert_eq!(found(Search { since_ms, until_ms, ..Search::default() }), [4, 3]);
     });
 }
 

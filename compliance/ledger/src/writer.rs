@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use crate::Receipt;
 use crate::disk::{self, Sealed, Tail};
 use crate::error::{Error, OpenError};
-use crate::page::{self, Page};
+use crate::page::{self, Page, Search};
 use crate::queue::{Queue, Waiting};
 
 /// Between two attempts to open a record that cannot be written.
@@ -145,7 +145,14 @@ impl Ledger {
         count_max: u32,
         kind: Option<EventKind>,
     ) -> Result<Page, Error> {
-        page::read(&self.inner.path, before, count_max, kind)
+        let kinds = kind.into_iter().collect();
+        self.search_blocking(&Search { before, kinds, ..Search::default() }, count_max)
+    }
+
+    /// A page of the entries that are looked for, newest first. Reads the file, as
+    /// [`Ledger::page_blocking`].
+    pub fn search_blocking(&self, search: &Search, count_max: u32) -> Result<Page, Error> {
+        page::read(&self.inner.path, search, count_max)
     }
 
     pub fn health(&self) -> Health {
