@@ -6,12 +6,12 @@ import { scenario } from "../kit/scenarios.mjs";
 import { until } from "../kit/wait.mjs";
 import { accessible } from "./steps.mjs";
 
-/** Every page that an administrator may open, from the appliance's own table of routes. */
+/** Every page that an administrator may open, from the appliance's own table of ways in. */
 function pages(appliance) {
-  const table = execFileSync(appliance.binary, ["routes"], { encoding: "utf8" });
-  const rows = table.trim().split("\n").map((line) => line.trim().split(/\s+/));
-  const mine = rows.filter(([method, , kind, who]) => method === "GET" && kind === "page" && /admin/.test(who));
-  return mine.map(([, path]) => path).filter((path) => !/\.(cer|pem)$/.test(path));
+  const table = execFileSync(appliance.binary, ["ways-in"], { encoding: "utf8" });
+  const rows = table.trim().split("\n").map((line) => line.split("\t"));
+  const mine = rows.filter(([kind, name, who]) => kind === "page" && name.startsWith("GET ") && /admin/.test(who));
+  return mine.map(([, name]) => name.slice("GET ".length)).filter((path) => !/\.(cer|pem)$/.test(path));
 }
 
 /** The administrator comes in; what the others need of the settings is in what this gives back. */
