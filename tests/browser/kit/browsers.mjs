@@ -32,10 +32,10 @@ export function trust(folder, certificate) {
   execFileSync("certutil", ["-A", "-d", `sql:${folder}`, "-t", "C,,", "-n", "belfry", "-i", certificate]);
 }
 
-/** Chromium; each person is a context of its own. `executable` may be a program that starts it elsewhere. */
+/** Chromium, trusting the certificate if there is one; each person is a context of its own. `executable` may be a program that starts it elsewhere. */
 export async function startChromium(certificate, { executable = "/usr/bin/chromium", flags = [] } = {}) {
   const home = mkdtempSync(join(tmpdir(), "belfry-chromium-"));
-  trust(join(home, ".pki", "nssdb"), certificate);
+  if (certificate) trust(join(home, ".pki", "nssdb"), certificate);
   const browser = await chromium.launch({
     executablePath: executable,
     args: [...CHROMIUM_FLAGS, ...flags],
@@ -83,11 +83,12 @@ const FIREFOX_PREFERENCES = {
   "toolkit.telemetry.reportingpolicy.firstRun": false,
 };
 
-/** Firefox; its pages belong to one person. `port`: where its debugger listens, if it may not choose. */
+/** Firefox, trusting the certificate if there is one; its pages belong to one person. `port`: where its debugger listens, if it may not choose. */
 export async function startFirefox(certificate, { executable = "/usr/bin/firefox-esr", port } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "belfry-firefox-"));
   const profile = join(folder, "profile");
-  trust(profile, certificate);
+  mkdirSync(profile);
+  if (certificate) trust(profile, certificate);
   const browser = await puppeteer.launch({
     browser: "firefox",
     executablePath: executable,
