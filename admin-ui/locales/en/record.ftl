@@ -152,3 +152,5 @@ did-appliance-stopped = stopped
 did-appliance-worker-ended = saw the process { $worker } end by itself, and started it anew
 did-record-read = looked at { $count } entries of this log, from { $from_seq } on
 did-record-gap = could not record { $count } events
+did-record-forked = began epoch { $epoch } of this log, in which at least { $lost_at_least } published entries are missing: { $first_person } and { $second_person } decided so
+did-record-openings-erased = erased the personal data beside { $count } entries, from { $first } to { $last }

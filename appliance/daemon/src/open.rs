@@ -37,11 +37,13 @@ impl Kept {
         Scope::district(self.district.0)
     }
 
-    /// Records an event of the appliance itself.
-    pub(crate) async fn record(&self, detail: Detail) -> Result<()> {
+    /// Records an event of the appliance itself, which runs whether or not the record can be written
+    /// now.
+    pub(crate) async fn record(&self, detail: Detail) {
         let event = Event { at_ms: now().0, scope: self.scope(), actor: Actor::Appliance, detail };
-        self.ledger.append(event).await.context("cannot write the record")?;
-        Ok(())
+        if self.ledger.record(event).await.is_none() {
+            tracing::warn!("an event of the appliance waits until the record can be written");
+        }
     }
 }
 
@@ -79,18 +81,17 @@ pub(crate) async fn open(
     let names = (settings.district_name().to_owned(), settings.school_name().to_owned());
     let district = identity.set_up(names.0, names.1, now()).await?;
     let kept = Kept { settings, current, keys, store, ledger, identity, district, _lock: lock };
-    record_new_keys(&kept).await?;
+    record_new_keys(&kept).await;
     Ok(kept)
 }
 
 /// A key that was made belongs in the record, by its name and id.
-async fn record_new_keys(kept: &Kept) -> Result<()> {
+async fn record_new_keys(kept: &Kept) {
     for name in kept.keys.created() {
         let id = kept.keys.ring(*name).current.id();
         let (key, id) = (Word::new(name.as_str()), Word::new(id.as_str()));
-        kept.record(Detail::KeyCreated { key, id }).await?;
+        kept.record(Detail::KeyCreated { key, id }).await;
     }
-    Ok(())
 }
 
 /// The command line, then the environment; both under the name of the environment's variable.

@@ -69,7 +69,7 @@ async fn serve(args: &Serve) -> Result<()> {
     let tls = TlsAcceptor::from(Arc::new(certificates.tls()?));
     let router = router(&kept, &sessions, &ops, &certificates);
     let serving = tokio::spawn(https::serve(listener, tls, router, turn, refused, stopped.clone()));
-    kept.record(Detail::ApplianceStarted { version: Word::new(env!("CARGO_PKG_VERSION")) }).await?;
+    kept.record(Detail::ApplianceStarted { version: Word::new(env!("CARGO_PKG_VERSION")) }).await;
     ready::ready();
     console::serving(&kept, &certificates.trust(), args.demo).await?;
     let outcome = until_stopped(stopped).await;
@@ -78,7 +78,7 @@ async fn serve(args: &Serve) -> Result<()> {
     ops.stop().await;
     let _ = stop.send(true);
     serving.await.context("the HTTPS front ended by itself")??;
-    kept.record(Detail::ApplianceStopped {}).await?;
+    kept.record(Detail::ApplianceStopped {}).await;
     outcome
 }
 

@@ -47,6 +47,16 @@ impl Audit {
         })
     }
 
+    /// Records what teaching needs and must not hang on: on the disk before the answer, or, if the record
+    /// cannot be written now, later.
+    pub async fn record(&self, detail: Detail) {
+        self.keep();
+        let event = self.event(self.actor.clone(), detail);
+        if self.ledger.record(event).await.is_none() {
+            tracing::error!("an event waits until the record can be written");
+        }
+    }
+
     /// Records without waiting: for what must not be held up, a refused sign-in for example.
     pub fn enqueue(&self, detail: Detail) {
         self.keep();

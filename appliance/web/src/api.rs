@@ -147,7 +147,7 @@ pub(crate) async fn start(
     if made {
         let started =
             Detail::LessonStarted { lesson: Lesson(lesson.id.0), class: Some(Class(class.id.0)) };
-        audit.append(started).await?;
+        audit.record(started).await;
     } else {
         audit.keep();
     }
@@ -176,10 +176,10 @@ pub(crate) async fn ad_hoc(
     };
     let (lesson, _) = begin(&web, new).await?;
     let id = Lesson(lesson.id.0);
-    audit.append(Detail::LessonStarted { lesson: id, class: None }).await?;
+    audit.record(Detail::LessonStarted { lesson: id, class: None }).await;
     let mut link = None;
     if guest_links {
-        audit.append(Detail::GuestLinkCreated { lesson: id }).await?;
+        audit.record(Detail::GuestLinkCreated { lesson: id }).await;
         link = guest_link(&headers, &code);
     }
     Ok(Json(json!({ "lesson": lesson.id.to_string(), "guest_link": link })))

@@ -1,7 +1,7 @@
 //! The canonical form of an event: the bytes that are stored and hashed.
 //!
 //! One line of JSON as RFC 8785 (JCS) writes it: members sorted by name, no white space, the
-//! shortest escapes, integers only. Members of version 1:
+//! shortest escapes, integers only. Members:
 //!
 //! | member | what |
 //! |---|---|
@@ -11,15 +11,20 @@
 //! | `dist` | the district's number |
 //! | `op` | the name of the event's kind |
 //! | `out` | `done` or `refused` |
+//! | `pii` | version 2 only: the salted commitment to what can be erased (hexadecimal) |
 //! | `sch` | the school's number, or null |
-//! | `v` | 1 |
+//! | `v` | 1; 2 if there is a commitment |
 
 use crate::event::Event;
 use crate::field::Value;
+use crate::hash::Hash;
 
-/// The version of the canonical form that this crate writes. A change of members is a new version;
-/// old entries are never rewritten.
-pub const CANONICAL_VERSION: i64 = 1;
+/// The newest version of the canonical form that this crate writes. A change of members is a new
+/// version; old entries are never rewritten.
+pub const CANONICAL_VERSION: i64 = 2;
+
+/// The version of an entry without a commitment.
+const PLAIN_VERSION: i64 = 1;
 
 /// The largest integer that every JSON reader keeps exactly (RFC 8785 section 3.2.2.3).
 const INT_MAX: i64 = (1 << 53) - 1;
@@ -27,9 +32,18 @@ const INT_MAX: i64 = (1 << 53) - 1;
 impl Event {
     /// The canonical form; the same event always gives the same text.
     pub fn canonical(&self) -> String {
+        self.written(None)
+    }
+
+    /// The canonical form of an event that commits to personal data beside it.
+    pub fn canonical_with(&self, commitment: &Hash) -> String {
+        self.written(Some(commitment))
+    }
+
+    fn written(&self, commitment: Option<&Hash>) -> String {
         let mut fields = self.detail.fields();
         fields.sort_unstable_by_key(|(name, _)| *name);
-        let mut out = String::with_capacity(256);
+        let mut out = String::with_capacity(384);
         out.push_str("{\"act\":{\"id\":");
         push_value(&mut out, &self.actor.id());
         out.push_str(",\"kind\":");
@@ -51,10 +65,14 @@ impl Event {
         push_text(&mut out, self.kind().name());
         out.push_str(",\"out\":");
         push_text(&mut out, self.kind().outcome().as_str());
+        if let Some(commitment) = commitment {
+            out.push_str(",\"pii\":");
+            push_text(&mut out, &commitment.to_string());
+        }
         out.push_str(",\"sch\":");
         push_value(&mut out, &self.scope.school.map_or(Value::Null, Value::Int));
         out.push_str(",\"v\":");
-        push_int(&mut out, CANONICAL_VERSION);
+        push_int(&mut out, commitment.map_or(PLAIN_VERSION, |_| CANONICAL_VERSION));
         out.push('}');
         out
     }
@@ -122,6 +140,14 @@ mod tests {
             leaf_hash(started.canonical().as_bytes()).to_string(),
             "752b8279d310c99a8f082a1239ee1252b127cc2a0801affb8088eac9e6ac5ad7"
         );
+    }
+
+    #[test]
+    fn version_2_is_version_1_with_a_commitment() {
+        let started = event(Detail::LessonStarted { lesson: Lesson(9), class: None });
+        let commitment = crate::commitment(&[1; 32], b"{}");
+        let with = format!("\"out\":\"done\",\"pii\":\"{commitment}\",\"sch\":2,\"v\":2}}");
+        assert!(started.canonical_with(&commitment).ends_with(&with));
     }
 
     #[test]

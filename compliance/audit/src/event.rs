@@ -177,6 +177,11 @@ vocabulary! {
     RecordRead = "record.read", Done { from_seq: u64, count: u64 }
     /// A bundle of evidence is about to leave: entries from the one to before the other, at this level of redaction.
     EvidenceExporting = "evidence.exporting", Done { first: u64, size: u64, level: Word }
+    /// The record begins a new epoch, since more of it was published than is left: two persons
+    /// decided so. `lost_at_least`: entries that were published and are gone.
+    RecordForked = "record.forked", Done { epoch: u64, lost_at_least: u64, first_person: Person, second_person: Person }
+    /// Personal data beside this many entries was erased; the entries stay.
+    OpeningsErased = "record.openings_erased", Done { count: u64, first: u64, last: u64 }
     /// Events could not be recorded: this many, the first and the last at these times.
     RecordGap = "record.gap", Done { count: u64, first_at_ms: i64, last_at_ms: i64 }
 }

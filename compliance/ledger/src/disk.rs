@@ -1,51 +1,36 @@
-//! The file: its schema, its tail, and writing one group of entries.
+//! The file: its tail, and writing one group of entries.
 
 use std::path::Path;
 use std::time::Duration;
 
-use belfry_audit::{Event, EventKind, Hash, chain_hash, leaf_hash};
+use belfry_audit::{
+    Event, EventKind, Frontier, Hash, SUBJECT_BYTES, Subtree, chain_hash, commitment, leaf_hash,
+    node_hash, root_at,
+};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
 use crate::error::OpenError;
-
-/// `PRAGMA user_version` of the form below.
-const FORM: i64 = 1;
+use crate::opening::Beside;
+use crate::schema::{self, FORM, Failed};
+use crate::subjects;
 
 /// How long a reader of the file (a backup) may hold the lock.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 
 /// Entries whose hashes are checked at opening: the last ones.
-const TAIL_CHECKED: i64 = 256;
+const TAIL_CHECKED: u64 = 256;
 
-/// The triggers stop mistakes, not somebody who owns the machine.
-const SCHEMA: &str = "
-    CREATE TABLE entry (
-        seq      INTEGER PRIMARY KEY,
-        at_ms    INTEGER NOT NULL,
-        kind     TEXT NOT NULL,
-        district INTEGER NOT NULL,
-        school   INTEGER,
-        -- The canonical form: what the leaf is the hash of.
-        body     TEXT NOT NULL,
-        leaf     BLOB NOT NULL CHECK (length(leaf) = 32),
-        chain    BLOB NOT NULL CHECK (length(chain) = 32)
-    ) STRICT;
-    CREATE INDEX entry_by_kind ON entry (kind, seq);
-    CREATE TRIGGER entry_never_changes BEFORE UPDATE ON entry
-        BEGIN SELECT raise(ABORT, 'entries never change'); END;
-    CREATE TRIGGER entry_never_goes BEFORE DELETE ON entry
-        BEGIN SELECT raise(ABORT, 'entries never go'); END;
-    CREATE TRIGGER entry_leaves_no_gap BEFORE INSERT ON entry
-        WHEN NEW.seq <> (SELECT coalesce(max(seq), 0) + 1 FROM entry)
-        BEGIN SELECT raise(ABORT, 'entries leave no gap'); END;
-";
+/// Levels of complete subtrees that are stored: of 256, 65536, 2^24 and 2^32 leaves.
+pub(crate) const STORED_LEVELS: [u32; 4] = [8, 16, 24, 32];
 
 /// Where the record ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(crate) struct Tail {
+    /// Entries, and the place of the last.
     pub(crate) seq: u64,
     pub(crate) chain: Hash,
+    pub(crate) frontier: Frontier,
 }
 
 /// An event with its place and its hashes.
@@ -59,18 +44,34 @@ pub(crate) struct Sealed {
     school: Option<i64>,
     body: String,
     chain: Hash,
+    subtrees: Vec<(Subtree, Hash)>,
+    words: Vec<[u8; SUBJECT_BYTES]>,
+    beside: Beside,
 }
 
 /// Gives the events their places after `tail`; the new tail comes along.
 pub(crate) fn seal<'a>(
     mut tail: Tail,
-    events: impl Iterator<Item = &'a Event>,
+    subject_key: &[u8; 32],
+    events: impl Iterator<Item = (&'a Event, &'a Beside)>,
 ) -> (Vec<Sealed>, Tail) {
     let sealed = events
-        .map(|event| {
-            let body = event.canonical();
+        .map(|(event, beside)| {
+            let body = match beside {
+                Beside::Opens(opening) => {
+                    event.canonical_with(&commitment(&opening.salt, opening.block.as_bytes()))
+                }
+                Beside::Nothing | Beside::Erases(_) => event.canonical(),
+            };
             let leaf = leaf_hash(body.as_bytes());
-            tail = Tail { seq: tail.seq + 1, chain: chain_hash(&tail.chain, &leaf) };
+            let mut subtrees = Vec::new();
+            tail.seq += 1;
+            tail.chain = chain_hash(&tail.chain, &leaf);
+            tail.frontier.push(leaf, |at, hash| {
+                if STORED_LEVELS.contains(&at.level) {
+                    subtrees.push((at, *hash));
+                }
+            });
             Sealed {
                 seq: tail.seq,
                 kind: event.kind(),
@@ -78,8 +79,11 @@ pub(crate) fn seal<'a>(
                 at_ms: event.at_ms,
                 district: event.scope.district,
                 school: event.scope.school,
+                words: subjects::words(subject_key, &body),
                 body,
                 chain: tail.chain,
+                subtrees,
+                beside: beside.clone(),
             }
         })
         .collect();
@@ -89,56 +93,191 @@ pub(crate) fn seal<'a>(
 /// Opens the file for writing, makes it if there is none, checks its tail.
 pub(crate) fn open(path: &Path) -> Result<(Connection, Tail), OpenError> {
     make_private(path)?;
+    let failed = |source| OpenError::from_sqlite(path, source);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags)
-        .map_err(|source| OpenError::from_sqlite(path, source))?;
-    configure(&connection).map_err(|source| OpenError::from_sqlite(path, source))?;
-    let form: i64 = connection
-        .pragma_query_value(None, "user_version", |row| row.get(0))
-        .map_err(|source| OpenError::from_sqlite(path, source))?;
-    match form {
-        0 => create(&mut connection).map_err(|source| OpenError::from_sqlite(path, source))?,
-        FORM => {}
+    let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    configure(&connection).map_err(failed)?;
+    let form: i64 =
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+    let made = match form {
+        0 => schema::create(&mut connection),
+        1 => schema::from_form_1(&mut connection),
+        FORM => Ok(()),
         found => return Err(OpenError::Newer { path: path.to_owned(), found }),
-    }
-    connection
-        .set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)
-        .map_err(|source| OpenError::from_sqlite(path, source))?;
+    };
+    made.map_err(|source| match source {
+        Failed::Sqlite(source) => failed(source),
+        Failed::Broken(seq) => OpenError::Broken { path: path.to_owned(), seq },
+    })?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(failed)?;
     let tail = checked_tail(&connection, path)?;
     Ok((connection, tail))
 }
 
-/// Opens the file for reading pages.
+/// Opens the file for reading.
 pub(crate) fn open_for_reading(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(LOCK_WAIT)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
     Ok(connection)
 }
 
-/// Writes a group, all or nothing. After an error nobody knows which, until the file was opened
-/// anew.
-pub(crate) fn write(connection: &mut Connection, group: &[Sealed]) -> rusqlite::Result<()> {
+/// Writes a group and the tail after it, all or nothing. After an error nobody knows which, until the
+/// file was opened anew.
+pub(crate) fn write(
+    connection: &mut Connection,
+    group: &[Sealed],
+    after: &Tail,
+) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    {
-        let mut insert = transaction.prepare_cached(
-            "INSERT INTO entry (seq, at_ms, kind, district, school, body, leaf, chain)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?;
-        for entry in group {
-            insert.execute(params![
-                i64::try_from(entry.seq).expect("fewer entries than 2^63"),
-                entry.at_ms,
-                entry.kind.name(),
-                entry.district,
-                entry.school,
-                entry.body,
-                entry.leaf.0,
-                entry.chain.0,
-            ])?;
-        }
+    put_entries(&transaction, group)?;
+    put_head(&transaction, after)?;
+    transaction.commit()?;
+    if group.iter().any(|entry| matches!(entry.beside, Beside::Erases(_))) {
+        forget_log(connection);
     }
-    transaction.commit()
+    Ok(())
+}
+
+/// What was erased from the pages is also in the write-ahead log, until that begins anew. A reader may
+/// hold it up; then the next checkpoint of SQLite's does it.
+fn forget_log(connection: &Connection) {
+    let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+    if busy.unwrap_or(1_i64) != 0 {
+        tracing::warn!("what was erased stays in the write-ahead log until its readers are done");
+    }
+}
+
+/// Within the caller's transaction.
+pub(crate) fn put_entries(connection: &Connection, group: &[Sealed]) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO entry (seq, at_ms, kind, district, school, body, leaf, chain)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?;
+    let mut open =
+        connection.prepare_cached("INSERT INTO opening (seq, salt, block) VALUES (?1, ?2, ?3)")?;
+    let mut erase = connection.prepare_cached("DELETE FROM opening WHERE seq = ?1")?;
+    for entry in group {
+        let seq = row_id(entry.seq);
+        insert.execute(params![
+            seq,
+            entry.at_ms,
+            entry.kind.name(),
+            entry.district,
+            entry.school,
+            entry.body,
+            entry.leaf.0,
+            entry.chain.0,
+        ])?;
+        match &entry.beside {
+            Beside::Nothing => {}
+            Beside::Opens(opening) => {
+                open.execute(params![seq, opening.salt, opening.block])?;
+            }
+            Beside::Erases(entries) => {
+                for erased in entries {
+                    erase.execute([row_id(*erased)])?;
+                }
+            }
+        }
+        put_subtrees(connection, &entry.subtrees)?;
+        put_subjects(connection, entry.seq, &entry.words)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn put_head(connection: &Connection, tail: &Tail) -> rusqlite::Result<()> {
+    let frontier: Vec<u8> = tail.frontier.roots().iter().flat_map(|root| root.0).collect();
+    connection
+        .prepare_cached(
+            "INSERT INTO head (id, size, chain, frontier) VALUES (1, ?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET size = ?1, chain = ?2, frontier = ?3",
+        )?
+        .execute(params![row_id(tail.seq), tail.chain.0, frontier])
+        .map(drop)
+}
+
+pub(crate) fn put_subtrees(
+    connection: &Connection,
+    subtrees: &[(Subtree, Hash)],
+) -> rusqlite::Result<()> {
+    let mut insert = connection
+        .prepare_cached("INSERT INTO subtree (level, place, hash) VALUES (?1, ?2, ?3)")?;
+    for (at, hash) in subtrees {
+        insert.execute(params![at.level, row_id(at.index), hash.0])?;
+    }
+    Ok(())
+}
+
+pub(crate) fn put_subjects(
+    connection: &Connection,
+    seq: u64,
+    words: &[[u8; SUBJECT_BYTES]],
+) -> rusqlite::Result<()> {
+    let mut insert =
+        connection.prepare_cached("INSERT INTO subject (word, seq) VALUES (?1, ?2)")?;
+    for word in words {
+        insert.execute(params![word, row_id(seq)])?;
+    }
+    Ok(())
+}
+
+/// SQLite's integers are signed; a record has fewer entries than 2^63.
+pub(crate) fn row_id(number: u64) -> i64 {
+    i64::try_from(number).expect("fewer entries than 2^63")
+}
+
+/// A complete subtree's hash from what is stored: at most 256 hashes are read.
+pub(crate) fn subtree(connection: &Connection, at: Subtree) -> rusqlite::Result<Hash> {
+    let below = STORED_LEVELS.into_iter().rev().find(|level| *level <= at.level);
+    let base = below.unwrap_or(0);
+    let first = at.first() >> base;
+    let count = 1_u64 << (at.level - base);
+    let hashes: Vec<Hash> = if below.is_some() {
+        connection
+            .prepare_cached(
+                "SELECT hash FROM subtree WHERE level = ?1 AND place >= ?2 AND place < ?3 ORDER BY place",
+            )?
+            .query_map(params![base, row_id(first), row_id(first + count)], |row| {
+                row.get(0).map(Hash)
+            })?
+            .collect::<Result<_, _>>()?
+    } else {
+        connection
+            .prepare_cached("SELECT leaf FROM entry WHERE seq > ?1 AND seq <= ?2 ORDER BY seq")?
+            .query_map([row_id(first), row_id(first + count)], |row| row.get(0).map(Hash))?
+            .collect::<Result<_, _>>()?
+    };
+    if hashes.len() as u64 != count {
+        return Err(rusqlite::Error::QueryReturnedNoRows);
+    }
+    let mut level = hashes;
+    while level.len() > 1 {
+        level = level.chunks_exact(2).map(|pair| node_hash(&pair[0], &pair[1])).collect();
+    }
+    level.first().copied().ok_or(rusqlite::Error::QueryReturnedNoRows)
+}
+
+/// The hash that is stored for a subtree of one of [`STORED_LEVELS`].
+pub(crate) fn stored_subtree(
+    connection: &Connection,
+    at: Subtree,
+) -> rusqlite::Result<Option<Hash>> {
+    connection
+        .prepare_cached("SELECT hash FROM subtree WHERE level = ?1 AND place = ?2")?
+        .query_row(params![at.level, row_id(at.index)], |row| row.get(0).map(Hash))
+        .optional()
+}
+
+/// The root when there were `size` entries, from what is stored.
+pub(crate) fn stored_root(connection: &Connection, size: u64) -> rusqlite::Result<Hash> {
+    root_at(size, |at| subtree(connection, at))
+}
+
+/// Whether rows that ought to be there are not.
+pub(crate) fn is_missing(source: &rusqlite::Error) -> bool {
+    matches!(source, rusqlite::Error::QueryReturnedNoRows)
 }
 
 fn make_private(path: &Path) -> Result<(), OpenError> {
@@ -151,10 +290,7 @@ fn make_private(path: &Path) -> Result<(), OpenError> {
         .mode(0o600)
         .open(path)
         .map(drop)
-        .map_err(|source| match source.kind() {
-            std::io::ErrorKind::StorageFull => OpenError::DiskFull { path: path.to_owned() },
-            _ => OpenError::unreadable(path, source),
-        })
+        .map_err(|source| OpenError::from_file(path, source))
 }
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
@@ -163,47 +299,71 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
+    // What is erased leaves no bytes in the file's pages.
+    connection.pragma_update(None, "secure_delete", true)?;
     // Without it INSERT OR REPLACE deletes past the trigger.
     connection.pragma_update(None, "recursive_triggers", true)
 }
 
-fn create(connection: &mut Connection) -> rusqlite::Result<()> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
-    transaction.execute_batch(SCHEMA)?;
-    transaction.pragma_update(None, "user_version", FORM)?;
-    transaction.commit()
+/// The head as it is stored.
+pub(crate) fn head(connection: &Connection) -> rusqlite::Result<Option<Tail>> {
+    let row: Option<(i64, [u8; 32], Vec<u8>)> = connection
+        .query_row("SELECT size, chain, frontier FROM head WHERE id = 1", [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    Ok(row.and_then(|(size, chain, frontier)| {
+        let seq = size.unsigned_abs();
+        let frontier = schema::frontier(seq, &frontier)?;
+        Some(Tail { seq, chain: Hash(chain), frontier })
+    }))
 }
 
-/// The tail, after the hashes of the last entries were computed anew.
+/// The tail, after the hashes of the last entries were computed anew and the head was compared with
+/// them and with the stored subtrees.
 fn checked_tail(connection: &Connection, path: &Path) -> Result<Tail, OpenError> {
     let failed = |source| OpenError::from_sqlite(path, source);
+    let broken = |seq| OpenError::Broken { path: path.to_owned(), seq };
     let last: Option<i64> =
         connection.query_row("SELECT max(seq) FROM entry", [], |row| row.get(0)).map_err(failed)?;
-    let Some(last) = last else { return Ok(Tail::default()) };
-    let first = (last - TAIL_CHECKED + 1).max(1);
-    let mut tail = Tail { seq: first.unsigned_abs() - 1, chain: Hash::default() };
-    if first > 1 {
-        tail.chain = connection
-            .query_row("SELECT chain FROM entry WHERE seq = ?1", [first - 1], |row| row.get(0))
+    let last = last.unwrap_or(0).unsigned_abs();
+    let head = head(connection).map_err(failed)?.ok_or_else(|| broken(last))?;
+    if head.seq != last {
+        return Err(broken(head.seq.min(last) + 1));
+    }
+    let mut seq = last.saturating_sub(TAIL_CHECKED);
+    let mut running = Hash::default();
+    if seq > 0 {
+        running = connection
+            .query_row("SELECT chain FROM entry WHERE seq = ?1", [row_id(seq)], |row| row.get(0))
             .optional()
             .map_err(failed)?
             .map(Hash)
-            .ok_or(OpenError::Broken { path: path.to_owned(), seq: tail.seq })?;
+            .ok_or_else(|| broken(seq))?;
     }
     let mut statement = connection
-        .prepare("SELECT seq, body, leaf, chain FROM entry WHERE seq >= ?1 ORDER BY seq")
+        .prepare("SELECT seq, body, leaf, chain FROM entry WHERE seq > ?1 ORDER BY seq")
         .map_err(failed)?;
-    let mut rows = statement.query([first]).map_err(failed)?;
+    let mut rows = statement.query([row_id(seq)]).map_err(failed)?;
     while let Some(row) = rows.next().map_err(failed)? {
         let read = || -> rusqlite::Result<(i64, String, [u8; 32], [u8; 32])> {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         };
-        let (seq, body, leaf, chain) = read().map_err(failed)?;
+        let (stored, body, leaf, chain) = read().map_err(failed)?;
         let computed = leaf_hash(body.as_bytes());
-        tail = Tail { seq: tail.seq + 1, chain: chain_hash(&tail.chain, &computed) };
-        if seq.unsigned_abs() != tail.seq || leaf != computed.0 || chain != tail.chain.0 {
-            return Err(OpenError::Broken { path: path.to_owned(), seq: tail.seq });
+        (seq, running) = (seq + 1, chain_hash(&running, &computed));
+        if stored.unsigned_abs() != seq || leaf != computed.0 || chain != running.0 {
+            return Err(broken(seq));
         }
     }
-    Ok(tail)
+    let roots =
+        Frontier::subtrees(last).map(|at| subtree(connection, at)).collect::<Result<_, _>>();
+    let roots: Vec<Hash> = match roots {
+        Err(source) if is_missing(&source) => return Err(broken(last)),
+        other => other.map_err(failed)?,
+    };
+    if seq != last || head.chain != running || roots != head.frontier.roots() {
+        return Err(broken(last));
+    }
+    Ok(head)
 }

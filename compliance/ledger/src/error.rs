@@ -8,6 +8,9 @@ pub enum Error {
     /// Certainly not in the record; the same call may work in a moment.
     #[error("the record could not be written just now, try again ({reason})")]
     Retry { reason: String },
+    /// Not known to be in the record within [`crate::APPEND_WAIT`]: as if it were not.
+    #[error("the record did not answer in time, try again")]
+    Late,
     /// The record cannot be written (or read) until somebody acts.
     #[error("the record cannot be written: {reason}")]
     Fatal { reason: String },
@@ -56,6 +59,26 @@ pub enum OpenError {
         "the record {path} does not agree with itself at entry {seq}: keep the file as it is and call whoever looks after the records"
     )]
     Broken { path: PathBuf, seq: u64 },
+    #[error(
+        "the record {path} was rolled back: it has {entries} entries, and {published} were published. Put the newer file back, or let two persons begin a new epoch"
+    )]
+    RolledBack { path: PathBuf, entries: u64, published: u64 },
+    #[error(
+        "the record {path} is not the one whose checkpoint of {size} entries was published: keep the file as it is and call whoever looks after the records"
+    )]
+    Forked { path: PathBuf, size: u64 },
+    #[error(
+        "the last published checkpoint {path} is gone: put it back, or let two persons begin a new epoch"
+    )]
+    LockGone { path: PathBuf },
+    #[error("the last published checkpoint {path} is not ours: {why}")]
+    LockForeign { path: PathBuf, why: belfry_audit::NoteError },
+    #[error(
+        "the key of epoch {epoch} is not in {path}: put it back, or let two persons begin a new epoch"
+    )]
+    KeyGone { path: PathBuf, epoch: i64 },
+    #[error("the record {path} is damaged ({reason}): keep the file as it is and put a copy back")]
+    Damaged { path: PathBuf, reason: String },
     #[error("the record {path} is in use by another process: is belfry running already?")]
     InUse { path: PathBuf },
 }
@@ -75,7 +98,40 @@ impl OpenError {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 Self::InUse { path: path.to_owned() }
             }
+            // Also a table or a column that is not what this crate made.
+            Some(
+                ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+                | ErrorCode::TypeMismatch
+                | ErrorCode::ConstraintViolation
+                | ErrorCode::Unknown,
+            )
+            | None => Self::Damaged { path: path.to_owned(), reason: source.to_string() },
             _ => Self::unreadable(path, source),
+        }
+    }
+
+    pub(crate) fn from_file(path: &std::path::Path, source: std::io::Error) -> Self {
+        match source.kind() {
+            std::io::ErrorKind::StorageFull => Self::DiskFull { path: path.to_owned() },
+            _ => Self::unreadable(path, source),
+        }
+    }
+
+    /// Whether the record is not what it was: teaching goes on, disclosures wait for a person.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Broken { .. }
+            | Self::RolledBack { .. }
+            | Self::Forked { .. }
+            | Self::LockGone { .. }
+            | Self::LockForeign { .. }
+            | Self::KeyGone { .. }
+            | Self::Damaged { .. } => true,
+            Self::Unreadable { .. }
+            | Self::DiskFull { .. }
+            | Self::Newer { .. }
+            | Self::InUse { .. } => false,
         }
     }
 }

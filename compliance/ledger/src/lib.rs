@@ -8,17 +8,29 @@
 
 mod disk;
 mod error;
+mod export;
+mod fork;
+mod keeper;
+mod opening;
 mod page;
 mod queue;
+mod schema;
+mod subjects;
+mod verify;
 mod writer;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tree_tests;
 
 pub use belfry_audit::{Actor, Detail, Event, EventKind, Hash, Scope};
 pub use error::{Error, OpenError};
+pub use export::{ExportError, Exported, Openings, export, newest_checkpoint};
+pub use fork::{Fork, ForkError, fork};
 pub use page::{About, Entry, Page, Search};
-pub use writer::{Health, Ledger};
+pub use verify::{Finding, Unverified, Verified, file as verify};
+pub use writer::{APPEND_WAIT, Health, Ledger, RECORD_WAIT};
 
 /// Proof that an event is in the record, durably. Whatever must be logged takes one as an argument.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use belfry_audit::{EventKind, Hash};
+use belfry_audit::{EventKind, Hash, SUBJECT_BYTES, subject_word};
 use rusqlite::{Row, params};
 use serde_json::Value;
 
@@ -58,35 +58,29 @@ pub enum About {
 }
 
 impl About {
-    /// A condition on the body of an entry. Numbers are all that is put into it.
-    fn condition(self) -> String {
-        let field = |name: &str, id: i64| format!("body ->> '$.d.{name}' = {id}");
-        let shown = |holdings: &str, id: i64| {
-            format!("(body ->> '$.d.holding' IN ({holdings}) AND {})", field("object", id))
+    /// Under which the index knows it.
+    fn word(self, key: &[u8; 32]) -> [u8; SUBJECT_BYTES] {
+        let (kind, id) = match self {
+            Self::Person(id) => ("person", id),
+            Self::Class(id) => ("class", id),
+            Self::Lesson(id) => ("lesson", id),
         };
-        match self {
-            Self::Person(id) => format!(
-                "({} OR {} OR body ->> '$.d.participant' = 'p{id}'
-                  OR (body ->> '$.act.kind' = 'person' AND body ->> '$.act.id' = {id}))",
-                field("person", id),
-                shown("'people', 'connections'", id),
-            ),
-            Self::Class(id) => format!("({} OR {})", field("class", id), shown("'rosters'", id)),
-            Self::Lesson(id) => field("lesson", id),
-        }
+        subject_word(key, kind, &id.to_string())
     }
 }
 
 impl Search {
     fn conditions(&self) -> String {
-        let mut all = vec!["seq < ?1".to_owned()];
+        let mut all = vec!["entry.seq < ?1".to_owned()];
         if !self.kinds.is_empty() {
             // The names are constants of ours, without quotes.
             let names: Vec<_> =
                 self.kinds.iter().map(|kind| format!("'{}'", kind.name())).collect();
             all.push(format!("kind IN ({})", names.join(", ")));
         }
-        all.extend(self.about.map(About::condition));
+        if self.about.is_some() {
+            all.push("subject.word = ?3".to_owned());
+        }
         if self.refused {
             all.push("body ->> '$.out' = 'refused'".to_owned());
         }
@@ -109,12 +103,25 @@ pub(crate) fn read(path: &Path, search: &Search, count_max: u32) -> Result<Page,
     let before = search.before.and_then(|seq| i64::try_from(seq).ok()).unwrap_or(i64::MAX);
     let rows = || -> rusqlite::Result<Vec<Entry>> {
         let connection = disk::open_for_reading(path)?;
+        // The index of subjects leads: a history costs what it holds, not what the record holds.
+        let (from, word) = match search.about {
+            None => ("entry", None),
+            Some(about) => {
+                let key = "SELECT subject_key FROM identity";
+                let key = connection.query_row(key, [], |row| row.get(0))?;
+                ("subject CROSS JOIN entry ON entry.seq = subject.seq", Some(about.word(&key)))
+            }
+        };
+        let order = if word.is_some() { "subject.seq" } else { "entry.seq" };
         let mut statement = connection.prepare(&format!(
-            "SELECT seq, at_ms, kind, district, school, body, leaf FROM entry
-             WHERE {} ORDER BY seq DESC LIMIT ?2",
+            "SELECT entry.seq, at_ms, kind, district, school, body, leaf FROM {from}
+             WHERE {} ORDER BY {order} DESC LIMIT ?2",
             search.conditions()
         ))?;
-        statement.query_map(params![before, count_max], entry)?.collect()
+        match word {
+            None => statement.query_map(params![before, count_max], entry)?.collect(),
+            Some(word) => statement.query_map(params![before, count_max, word], entry)?.collect(),
+        }
     };
     let entries = rows().map_err(|error| match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::Receipt;
 use crate::error::Error;
+use crate::opening::Beside;
 
 /// Events that may wait without anybody waiting for them: ten minutes of the bell at 200 events a
 /// second would be more than a disk that still works lets pile up.
@@ -26,8 +27,9 @@ pub(crate) struct Waiting {
     pub(crate) event: Event,
     /// Present as long as somebody waits for the receipt.
     pub(crate) answer: Option<Answer>,
-    /// Nobody waits, and nobody will be told: kept until it is written.
+    /// Kept until it is written, whether or not somebody waits.
     pub(crate) kept: bool,
+    pub(crate) beside: Beside,
 }
 
 /// Events that were dropped since the last one was recorded.
@@ -54,20 +56,26 @@ impl Queue {
         Self { buffer_max: Some(buffer_max), ..Self::default() }
     }
 
-    pub(crate) fn append(&mut self, event: Event, answer: Answer) -> Result<(), Error> {
+    pub(crate) fn append(
+        &mut self,
+        event: Event,
+        beside: Beside,
+        answer: Answer,
+    ) -> Result<(), Error> {
         if self.appends >= APPENDS_MAX {
             return Err(Error::Retry { reason: "too many are waiting".to_owned() });
         }
         self.appends += 1;
-        self.waiting.push_back(Waiting { event, answer: Some(answer), kept: false });
+        self.waiting.push_back(Waiting { event, answer: Some(answer), kept: false, beside });
         Ok(())
     }
 
-    /// `true` if the event was dropped and counted instead.
-    pub(crate) fn enqueue(&mut self, event: Event) -> bool {
+    /// `true` if the event was dropped and counted instead. `answer`: for whoever wants to know when it
+    /// is written, and does not depend on it.
+    pub(crate) fn enqueue(&mut self, event: Event, answer: Option<Answer>) -> bool {
         let buffered = self.waiting.len() - self.appends;
         if buffered < self.buffer_max.unwrap_or(BUFFER_EVENTS_MAX) && self.gap.is_none() {
-            self.waiting.push_back(Waiting { event, answer: None, kept: true });
+            self.waiting.push_back(Waiting { event, answer, kept: true, beside: Beside::Nothing });
             return false;
         }
         // Once there is a gap, later events belong to it until it is recorded: it has one place.
@@ -86,11 +94,21 @@ impl Queue {
     pub(crate) fn take_group(&mut self) -> Vec<Waiting> {
         let count = self.waiting.len().min(GROUP_EVENTS_MAX);
         let mut group: Vec<_> = self.waiting.drain(..count).collect();
-        self.appends -= group.iter().filter(|waiting| waiting.answer.is_some()).count();
+        self.appends -= group.iter().filter(|waiting| !waiting.kept).count();
+        // Whoever gave up waiting has refused what it wanted to record.
+        let given_up = |waiting: &Waiting| {
+            !waiting.kept && waiting.answer.as_ref().is_none_or(Answer::is_closed)
+        };
+        group.retain(|waiting| !given_up(waiting));
         if self.waiting.is_empty()
             && let Some(gap) = self.gap.take()
         {
-            group.push(Waiting { event: gap.event(), answer: None, kept: true });
+            group.push(Waiting {
+                event: gap.event(),
+                answer: None,
+                kept: true,
+                beside: Beside::Nothing,
+            });
         }
         group
     }
@@ -106,8 +124,11 @@ impl Queue {
     pub(crate) fn take_answers(&mut self) -> Vec<Answer> {
         self.appends = 0;
         let (appends, kept) =
-            self.waiting.drain(..).partition::<VecDeque<_>, _>(|waiting| waiting.answer.is_some());
+            self.waiting.drain(..).partition::<VecDeque<_>, _>(|waiting| !waiting.kept);
         self.waiting = kept;
+        for waiting in &mut self.waiting {
+            waiting.answer = None;
+        }
         appends.into_iter().filter_map(|waiting| waiting.answer).collect()
     }
 

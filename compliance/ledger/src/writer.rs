@@ -1,35 +1,56 @@
 //! The one thread that writes.
+//!
+//! A record that is damaged, cut, rolled back or forked is not written to: its file is evidence. Events
+//! without anybody waiting are buffered and then counted; everything else is refused until a person has
+//! decided.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use belfry_audit::{Event, EventKind};
+use belfry_audit::{Actor, Detail, Event, EventKind, Scope};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::Receipt;
 use crate::disk::{self, Sealed, Tail};
 use crate::error::{Error, OpenError};
+use crate::keeper::{CHECKPOINT_ENTRIES, CHECKPOINT_EVERY, Keeper, PublishError};
+use crate::opening::{Beside, Opening};
 use crate::page::{self, Page, Search};
-use crate::queue::{Queue, Waiting};
+use crate::queue::{Answer, Queue, Waiting};
+use crate::verify;
 
 /// Between two attempts to open a record that cannot be written.
 const REOPEN_EVERY: Duration = Duration::from_secs(1);
+
+/// How long [`Ledger::append`] waits: what cannot be recorded by then does not happen.
+pub const APPEND_WAIT: Duration = Duration::from_secs(2);
+
+/// How long [`Ledger::record`] waits before it leaves the event to be written later.
+pub const RECORD_WAIT: Duration = Duration::from_millis(250);
+
+/// Who waits for a checkpoint.
+type Asked = oneshot::Sender<Result<String, Error>>;
 
 /// How the record does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
     /// Why the record cannot be written at present; an alarm as long as it is there.
     pub failing: Option<String>,
+    /// Why the record is not what it was; disclosures are refused until a person has decided.
+    pub damaged: Option<String>,
     /// Events that wait.
     pub buffered: u64,
     /// Events dropped and not yet recorded as a gap.
     pub dropped: u64,
     /// Entries in the record.
     pub entries: u64,
+    /// Entries that the newest published checkpoint covers.
+    pub published: u64,
 }
 
 /// The record. Cheap to clone; the last clone waits until everything is written.
@@ -41,12 +62,14 @@ pub struct Ledger {
 struct Inner {
     shared: Arc<Shared>,
     path: PathBuf,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 struct Shared {
     state: Mutex<State>,
     wake: Condvar,
+    /// As `closing`, for the verification in the background.
+    stop: AtomicBool,
 }
 
 #[derive(Default)]
@@ -54,7 +77,10 @@ struct State {
     queue: Queue,
     closing: bool,
     failing: Option<String>,
+    damaged: Option<String>,
     entries: u64,
+    published: u64,
+    asked: Vec<Asked>,
     #[cfg(test)]
     fault: Option<Fault>,
 }
@@ -81,44 +107,126 @@ impl fmt::Debug for Ledger {
 }
 
 impl Ledger {
-    /// Opens the record, makes it if there is none, and checks its tail.
+    /// Opens the record, makes it if there is none, and holds its tail against its hashes and against
+    /// the last published checkpoint. The whole is verified in the background.
+    ///
+    /// A damaged record opens, too: see [`Health::damaged`].
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         Self::open_with(path, Queue::default())
     }
 
     pub(crate) fn open_with(path: &Path, queue: Queue) -> Result<Self, OpenError> {
-        let (connection, tail) = disk::open(path)?;
-        let state = State { queue, entries: tail.seq, ..State::default() };
-        let shared = Arc::new(Shared { state: Mutex::new(state), wake: Condvar::new() });
-        let writer = Writer {
-            shared: Arc::clone(&shared),
-            path: path.to_owned(),
-            open: Some(connection),
-            tail,
-            unresolved: None,
-            backing_off: false,
+        let mut state = State { queue, ..State::default() };
+        let opened = disk::open(path).and_then(|(mut connection, tail)| {
+            Keeper::open(path, &mut connection, &tail).map(|keeper| (connection, tail, keeper))
+        });
+        let opened = match opened {
+            Ok(opened) => {
+                (state.entries, state.published) = (opened.1.seq, opened.2.published);
+                Some(opened)
+            }
+            Err(error) if error.is_damage() => {
+                tracing::error!(%error, "disclosures are refused until a person has decided");
+                state.damaged = Some(error.to_string());
+                None
+            }
+            Err(error) => return Err(error),
         };
-        let thread = std::thread::Builder::new()
-            .name("ledger".to_owned())
-            .spawn(move || writer.run())
-            .map_err(|source| OpenError::unreadable(path, source))?;
-        Ok(Self { inner: Arc::new(Inner { shared, path: path.to_owned(), thread: Some(thread) }) })
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            wake: Condvar::new(),
+            stop: AtomicBool::new(false),
+        });
+        let mut threads = Vec::new();
+        if let Some((connection, tail, keeper)) = opened {
+            let writer = Writer {
+                shared: Arc::clone(&shared),
+                path: path.to_owned(),
+                open: Some(connection),
+                subject_key: keeper.subject_key,
+                keeper,
+                checked_at: Instant::now(),
+                tail,
+                unresolved: None,
+                backing_off: false,
+            };
+            threads.push(spawn(path, "ledger", move || writer.run())?);
+            let (shared, record) = (Arc::clone(&shared), path.to_owned());
+            threads.push(spawn(path, "ledger-verify", move || shared.verify(&record))?);
+        }
+        Ok(Self { inner: Arc::new(Inner { shared, path: path.to_owned(), threads }) })
     }
 
-    /// Records an event; the receipt comes when it is on the disk.
+    /// Records an event; the receipt comes when it is on the disk. For what must not happen unrecorded:
+    /// refused after [`APPEND_WAIT`].
     pub async fn append(&self, event: Event) -> Result<Receipt, Error> {
-        self.send(event)?.await.map_err(|_| closed())?
+        let answered = self.send(event, Beside::Nothing)?;
+        let answered = tokio::time::timeout(APPEND_WAIT, answered).await;
+        answered.map_err(|_| Error::Late)?.map_err(|_| closed())?
+    }
+
+    /// [`Ledger::append`] with personal data beside the entry: `members` of a JSON object, to which the
+    /// entry commits by a salted hash and which can be erased.
+    pub async fn append_with(
+        &self,
+        event: Event,
+        members: &[(&'static str, &str)],
+    ) -> Result<Receipt, Error> {
+        let answered = self.send(event, Beside::Opens(Opening::new(members)))?;
+        let answered = tokio::time::timeout(APPEND_WAIT, answered).await;
+        answered.map_err(|_| Error::Late)?.map_err(|_| closed())?
+    }
+
+    /// Records an event of the running of the appliance: waits [`RECORD_WAIT`] for the receipt, and
+    /// goes on without one if the record cannot be written now; the event is kept and written later.
+    pub async fn record(&self, event: Event) -> Option<Receipt> {
+        let (answer, answered) = oneshot::channel();
+        self.keep(event, Some(answer));
+        tokio::time::timeout(RECORD_WAIT, answered).await.ok()?.ok()?.ok()
     }
 
     /// [`Ledger::append`] for code that is not async. Must not be called from a task.
     pub fn append_blocking(&self, event: Event) -> Result<Receipt, Error> {
-        self.send(event)?.blocking_recv().map_err(|_| closed())?
+        self.send(event, Beside::Nothing)?.blocking_recv().map_err(|_| closed())?
     }
 
-    fn send(&self, event: Event) -> Result<oneshot::Receiver<Result<Receipt, Error>>, Error> {
+    /// [`Ledger::append_with`] for code that is not async. Must not be called from a task.
+    pub fn append_with_blocking(
+        &self,
+        event: Event,
+        members: &[(&'static str, &str)],
+    ) -> Result<Receipt, Error> {
+        let beside = Beside::Opens(Opening::new(members));
+        self.send(event, beside)?.blocking_recv().map_err(|_| closed())?
+    }
+
+    /// Erases the personal data beside these entries, which stay and stay provable; that it was done is
+    /// recorded in the same transaction. Must not be called from a task.
+    pub fn erase_blocking(
+        &self,
+        at_ms: i64,
+        scope: Scope,
+        actor: Actor,
+        mut entries: Vec<u64>,
+    ) -> Result<Receipt, Error> {
+        entries.sort_unstable();
+        let (Some(first), Some(last)) = (entries.first().copied(), entries.last().copied()) else {
+            return Err(Error::Fatal { reason: "nothing was named to be erased".to_owned() });
+        };
+        let detail = Detail::OpeningsErased { count: entries.len() as u64, first, last };
+        let event = Event { at_ms, scope, actor, detail };
+        self.send(event, Beside::Erases(entries))?.blocking_recv().map_err(|_| closed())?
+    }
+
+    fn send(
+        &self,
+        event: Event,
+        beside: Beside,
+    ) -> Result<oneshot::Receiver<Result<Receipt, Error>>, Error> {
         let (answer, answered) = oneshot::channel();
         let mut state = self.inner.shared.lock();
-        state.queue.append(event, answer)?;
+        state.refuse_if_damaged()?;
+        state.queue.append(event, beside, answer)?;
         drop(state);
         self.inner.shared.wake.notify_one();
         Ok(answered)
@@ -128,13 +236,33 @@ impl Ledger {
     /// written events are kept, up to a limit, after which they are counted and the count is
     /// recorded; [`Ledger::health`] raises the alarm.
     pub fn enqueue(&self, event: Event) {
+        self.keep(event, None);
+    }
+
+    fn keep(&self, event: Event, answer: Option<Answer>) {
         let mut state = self.inner.shared.lock();
-        let first_dropped = state.queue.enqueue(event) && state.queue.dropped() == 1;
+        let answer = answer.filter(|_| state.damaged.is_none());
+        let first_dropped = state.queue.enqueue(event, answer) && state.queue.dropped() == 1;
         drop(state);
         if first_dropped {
             tracing::error!("the record's buffer is full: events are counted instead of kept");
         }
         self.inner.shared.wake.notify_one();
+    }
+
+    /// Publishes a checkpoint of all that is recorded, and returns the newest signed note. `None` as
+    /// long as nothing is recorded. Must not be called from a task.
+    pub fn checkpoint_blocking(&self) -> Result<Option<String>, Error> {
+        let (answer, answered) = oneshot::channel();
+        let mut state = self.inner.shared.lock();
+        state.refuse_if_damaged()?;
+        if state.entries == 0 {
+            return Ok(None);
+        }
+        state.asked.push(answer);
+        drop(state);
+        self.inner.shared.wake.notify_one();
+        answered.blocking_recv().map_err(|_| closed())?.map(Some)
     }
 
     /// A page of entries before `before`, newest first. Reads the file: not for a task that must
@@ -159,9 +287,11 @@ impl Ledger {
         let state = self.inner.shared.lock();
         Health {
             failing: state.failing.clone(),
+            damaged: state.damaged.clone(),
             buffered: state.queue.buffered() as u64,
             dropped: state.queue.dropped(),
             entries: state.entries,
+            published: state.published,
         }
     }
 
@@ -173,12 +303,18 @@ impl Ledger {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
         self.shared.lock().closing = true;
         self.shared.wake.notify_one();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the record's writer panicked");
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the record panicked");
+            }
+        }
+        let state = self.shared.lock();
+        let lost = state.queue.buffered() as u64 + state.queue.dropped();
+        if state.damaged.is_some() && lost > 0 {
+            tracing::error!(lost, "the record is damaged: events were not written");
         }
     }
 }
@@ -188,6 +324,42 @@ impl Shared {
         // Nothing panics while it holds the lock; if something did, the state is still whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// In the background, once: recomputes everything.
+    fn verify(&self, path: &Path) {
+        match verify::file(path, &[], || self.stop.load(Ordering::Relaxed)) {
+            Ok(verified) => tracing::info!(entries = verified.entries, "the record is verified"),
+            Err(verify::Unverified::Stopped) => {}
+            Err(verify::Unverified::Unreadable(reason)) => {
+                tracing::warn!(%reason, "the record could not be verified");
+            }
+            Err(verify::Unverified::Bad(finding)) => self.damaged(finding.to_string()),
+        }
+    }
+
+    fn damaged(&self, reason: String) {
+        tracing::error!(%reason, "disclosures are refused until a person has decided");
+        self.lock().damaged.get_or_insert(reason);
+        self.wake.notify_one();
+    }
+}
+
+impl State {
+    fn refuse_if_damaged(&self) -> Result<(), Error> {
+        match &self.damaged {
+            Some(reason) => Err(Error::Fatal { reason: reason.clone() }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn spawn(
+    path: &Path,
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, OpenError> {
+    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+    spawned.map_err(|source| OpenError::unreadable(path, source))
 }
 
 fn closed() -> Error {
@@ -199,6 +371,10 @@ struct Writer {
     path: PathBuf,
     /// `None` after a failure, until the file was opened anew.
     open: Option<Connection>,
+    keeper: Keeper,
+    subject_key: [u8; 32],
+    /// When the last checkpoint was made, or looked for.
+    checked_at: Instant,
     tail: Tail,
     /// A group whose commit failed: only the file knows whether it is in it.
     unresolved: Option<Unresolved>,
@@ -215,11 +391,16 @@ struct Unresolved {
 
 impl Writer {
     fn run(mut self) {
+        self.publish_if_grown(0);
         while let Some(group) = self.next_group() {
             if !group.is_empty() {
                 self.write_group(group);
             }
+            self.answer_asked();
+            let due = self.checked_at.elapsed() >= CHECKPOINT_EVERY;
+            self.publish_if_grown(if due { 0 } else { CHECKPOINT_ENTRIES - 1 });
         }
+        self.publish_if_grown(0);
         if let Some(connection) = self.open.take()
             && let Err((_, error)) = connection.close()
         {
@@ -233,7 +414,7 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
         if self.open.is_none() || self.backing_off {
-            if state.closing {
+            if state.closing || state.damaged.is_some() {
                 let lost = state.queue.buffered() as u64 + state.queue.dropped();
                 tracing::error!(lost, "the record could not be written to the end");
                 return None;
@@ -247,21 +428,91 @@ impl Writer {
             }
             return Some(Vec::new());
         }
-        while state.queue.is_empty() && !state.closing {
-            state = shared.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+        let idle = |state: &mut State| {
+            state.queue.is_empty()
+                && state.asked.is_empty()
+                && state.damaged.is_none()
+                && !state.closing
+        };
+        let rest = CHECKPOINT_EVERY.saturating_sub(self.checked_at.elapsed());
+        let (waited, _) = shared
+            .wake
+            .wait_timeout_while(state, rest, idle)
+            .unwrap_or_else(PoisonError::into_inner);
+        state = waited;
+        if state.damaged.is_some() {
+            drop(state);
+            self.nobody_waits();
+            return None;
         }
         let ended = state.closing && state.queue.is_empty();
         (!ended).then(|| state.queue.take_group())
     }
 
+    /// Publishes a checkpoint if more than this many entries have come since the last.
+    fn publish_if_grown(&mut self, by: u64) {
+        if self.tail.seq.saturating_sub(self.keeper.published) <= by {
+            // Nothing to publish: another minute, whatever the reason to look was.
+            if by == 0 {
+                self.checked_at = Instant::now();
+            }
+            return;
+        }
+        // A failure is tried again after a minute, not with the next entry.
+        if by > 0 && self.open.is_none() {
+            return;
+        }
+        if let Err(error) = self.publish() {
+            tracing::warn!(%error, "no checkpoint could be published");
+        }
+    }
+
+    fn publish(&mut self) -> Result<(), Error> {
+        self.checked_at = Instant::now();
+        let Some(connection) = &self.open else {
+            return Err(Error::Retry {
+                reason: "the record cannot be written just now".to_owned(),
+            });
+        };
+        match self.keeper.publish(connection, &self.tail) {
+            Ok(()) => {
+                self.shared.lock().published = self.keeper.published;
+                Ok(())
+            }
+            Err(error @ PublishError::Foreign) => {
+                self.shared.damaged(error.to_string());
+                Err(Error::Fatal { reason: error.to_string() })
+            }
+            Err(PublishError::Sqlite(source)) => {
+                // As after a failed group: only the file itself knows.
+                self.open = None;
+                self.reopen();
+                Err(Error::from_write(&source))
+            }
+            Err(PublishError::File(source)) => Err(Error::Retry { reason: source.to_string() }),
+        }
+    }
+
+    fn answer_asked(&mut self) {
+        let asked = std::mem::take(&mut self.shared.lock().asked);
+        if asked.is_empty() {
+            return;
+        }
+        let outcome = self.publish().map(|()| self.keeper.newest().unwrap_or_default());
+        for answer in asked {
+            let _ = answer.send(outcome.clone());
+        }
+    }
+
     fn write_group(&mut self, group: Vec<Waiting>) {
-        let (sealed, after) = disk::seal(self.tail, group.iter().map(|waiting| &waiting.event));
+        let events = group.iter().map(|waiting| (&waiting.event, &waiting.beside));
+        let (sealed, after) = disk::seal(self.tail.clone(), &self.subject_key, events);
         let connection = self.open.as_mut().expect("a group is taken only while open");
-        match attempt(&self.shared, connection, &sealed) {
+        match attempt(&self.shared, connection, &sealed, &after) {
             Ok(()) => {
                 self.tail = after;
                 let mut state = self.shared.lock();
-                state.entries = after.seq;
+                state.entries = self.tail.seq;
                 if state.failing.take().is_some() {
                     tracing::info!("the record can be written again");
                 }
@@ -286,17 +537,21 @@ impl Writer {
     fn reopen(&mut self) {
         match open_again(&self.shared, &self.path) {
             Ok((connection, tail)) => {
-                let after = self.unresolved.as_ref().map(|unresolved| unresolved.after);
-                if tail == self.tail || Some(tail) == after {
+                let after = self.unresolved.as_ref().map(|unresolved| &unresolved.after);
+                if tail == self.tail || Some(&tail) == after {
                     self.open = Some(connection);
                     self.resolve(tail);
                 } else {
                     // Not where we left it: restored, cut or rewritten by somebody else.
-                    self.fail(format!("it ends at entry {}, not at {}", tail.seq, self.tail.seq));
+                    let (found, left) = (tail.seq, self.tail.seq);
+                    self.shared.damaged(format!("the record ends at entry {found}, not at {left}"));
                     self.nobody_waits();
                 }
             }
             Err(error) => {
+                if error.is_damage() {
+                    self.shared.damaged(error.to_string());
+                }
                 self.fail(error.to_string());
                 self.nobody_waits();
             }
@@ -306,7 +561,7 @@ impl Writer {
     fn resolve(&mut self, tail: Tail) {
         let persisted = tail != self.tail;
         self.tail = tail;
-        self.shared.lock().entries = tail.seq;
+        self.shared.lock().entries = self.tail.seq;
         let Some(Unresolved { group, sealed, error, .. }) = self.unresolved.take() else { return };
         if persisted {
             self.shared.lock().failing = None;
@@ -323,13 +578,17 @@ impl Writer {
     /// While the file cannot be opened nobody is kept waiting for a receipt.
     fn nobody_waits(&mut self) {
         let mut state = self.shared.lock();
-        let reason = state.failing.clone().unwrap_or_default();
+        let reason = state.damaged.clone().or_else(|| state.failing.clone()).unwrap_or_default();
         let mut asked = state.queue.take_answers();
+        let checkpoints = std::mem::take(&mut state.asked);
         drop(state);
         if let Some(unresolved) = &mut self.unresolved {
             asked.extend(unresolved.group.iter_mut().filter_map(|waiting| waiting.answer.take()));
         }
         for answer in asked {
+            let _ = answer.send(Err(Error::Fatal { reason: reason.clone() }));
+        }
+        for answer in checkpoints {
             let _ = answer.send(Err(Error::Fatal { reason: reason.clone() }));
         }
     }
@@ -358,13 +617,23 @@ fn open_again(_: &Shared, path: &Path) -> Result<(Connection, Tail), OpenError> 
 }
 
 #[cfg(not(test))]
-fn attempt(_: &Shared, connection: &mut Connection, group: &[Sealed]) -> rusqlite::Result<()> {
-    disk::write(connection, group)
+fn attempt(
+    _: &Shared,
+    connection: &mut Connection,
+    group: &[Sealed],
+    after: &Tail,
+) -> rusqlite::Result<()> {
+    disk::write(connection, group, after)
 }
 
 /// With the fault that a test asked for.
 #[cfg(test)]
-fn attempt(shared: &Shared, connection: &mut Connection, group: &[Sealed]) -> rusqlite::Result<()> {
+fn attempt(
+    shared: &Shared,
+    connection: &mut Connection,
+    group: &[Sealed],
+    after: &Tail,
+) -> rusqlite::Result<()> {
     let fault = {
         let mut state = shared.lock();
         let fault = state.fault.take();
@@ -378,10 +647,10 @@ fn attempt(shared: &Shared, connection: &mut Connection, group: &[Sealed]) -> ru
         Err(rusqlite::Error::SqliteFailure(code, None))
     };
     match fault {
-        None => disk::write(connection, group),
+        None => disk::write(connection, group, after),
         Some(Fault::NotPersisted | Fault::NotPersistedThenDown(_) | Fault::Down(_)) => failure(),
         Some(Fault::Persisted | Fault::PersistedThenDown(_)) => {
-            disk::write(connection, group).and_then(|()| failure())
+            disk::write(connection, group, after).and_then(|()| failure())
         }
     }
 }

@@ -36,7 +36,7 @@ fn in_words(name: &str, value: &str, entry: &Entry, names: &Names) -> String {
         ("object", "") => "none".to_owned(),
         ("person", "") => say("record-somebody"),
         ("class", "") => say("record-no-class"),
-        ("person", _) => numbered(&|id| names.person(id)),
+        ("person" | "first_person" | "second_person", _) => numbered(&|id| names.person(id)),
         ("class", _) => numbered(&|id| names.class(id)),
         ("object", _) if holding(entry) == "rosters" => numbered(&|id| names.class(id)),
         ("object", _) => numbered(&|id| names.person(id)),
