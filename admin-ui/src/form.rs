@@ -204,6 +204,7 @@ pub struct Form {
     cancel: Option<String>,
     inline: bool,
     upload: bool,
+    download: bool,
 }
 
 impl Form {
@@ -219,6 +220,7 @@ impl Form {
             cancel: None,
             inline: false,
             upload: false,
+            download: false,
         }
     }
 
@@ -244,6 +246,13 @@ impl Form {
     #[must_use]
     pub fn weight(mut self, weight: Weight) -> Self {
         self.weight = weight;
+        self
+    }
+
+    /// Its answer is a file: sent by the browser itself.
+    #[must_use]
+    pub fn download(mut self) -> Self {
+        self.download = true;
         self
     }
 

@@ -3,9 +3,10 @@
 use crate::form::{Choice, Control, Field, Form, Weight};
 use crate::frame::{Crumb, Flash, Frame, Me, Section, Theme, Tone};
 use crate::page::{
-    Action, Certificate, Class, ClassRow, Classes, FormPage, Guide, Home, ImportPreview, Imported,
-    Member, Page, Pager, People, Person, PersonRow, PlainForm, Problem, Record, RecordAbout,
-    RecordRow, Roster, Secret, Settings, SettingsGroup, SheetRow, SignIn, Slot, Status, Todo,
+    Action, Certificate, Class, ClassRow, Classes, Evidence, FormPage, Guide, Home, ImportPreview,
+    Imported, Member, Page, Pager, People, Person, PersonRow, PlainForm, Problem, Record,
+    RecordAbout, RecordRow, Roster, Secret, Settings, SettingsGroup, SheetRow, SignIn, Slot,
+    Status, Todo,
 };
 
 const FINGERPRINT: &str = "3F:0A:91:5C:7E:22:B8:D4 19:6F:A3:5B:C0:8E:47:12 9D:E1:64:7B:0C:58:F2:36 AB:91:4D:E7:23:8F:50:CA";
@@ -34,6 +35,7 @@ pub fn pages() -> Vec<(&'static str, String)> {
         ("settings", settings().html()),
         ("record", record(true).html()),
         ("record-empty", record(false).html()),
+        ("evidence", evidence().html()),
         ("certificate", certificate().html()),
     ];
     pages.extend(crate::connections::gallery::pages());
@@ -428,6 +430,16 @@ fn record(any: bool) -> Record {
             previous: Some("/admin/record".to_owned()),
             next: Some("/admin/record?before=1040".to_owned()),
         },
+    }
+}
+
+fn evidence() -> Evidence {
+    let fact = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    Evidence {
+        frame: shell(Section::Record, "Evidence", Vec::new()),
+        facts: vec![fact("Entries", "1042"), fact("Fingerprint", "SHA256:Qm9vIQ")],
+        verify: Form::new("/admin/record/verify", "Check the whole log").csrf("token"),
+        export: Form::new("/admin/record/evidence", "Take evidence").csrf("token").download(),
     }
 }
 

@@ -21,6 +21,7 @@ macro_rules! pages {
 }
 
 pages!(
+    Evidence,
     SignIn,
     PlainForm,
     Problem,
@@ -341,6 +342,17 @@ pub struct RecordRow {
     /// What happened, as the rest of a sentence that begins with the actor.
     pub text: String,
     pub refused: bool,
+}
+
+/// The state of the log, its verification, and an export of evidence.
+#[derive(Debug, Template)]
+#[template(path = "evidence.html")]
+pub struct Evidence {
+    pub frame: Frame,
+    /// What and which.
+    pub facts: Vec<(String, String)>,
+    pub verify: Form,
+    pub export: Form,
 }
 
 /// The appliance's certificate and how devices come to trust it.

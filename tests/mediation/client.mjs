@@ -37,7 +37,7 @@ export class Client {
       if (/^transfer-encoding:/i.test(header)) throw new Error("the body came in chunks");
     }
     const body = bytes.subarray(end < 0 ? bytes.length : end + 4);
-    return { status: Number(status?.split(" ")[1]), headers, bodyBytes: body.length, body: body.toString("utf8") };
+    return { status: Number(status?.split(" ")[1]), headers, bytes: body, bodyBytes: body.length, body: body.toString("utf8") };
   }
 
   get(path) {

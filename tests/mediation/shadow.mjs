@@ -1,9 +1,9 @@
 // The record's shadow: what went over the socket beside what the record says.
 //
-// Environment: BELFRY_BINARY, BELFRY_PYTHON.
+// Environment: BELFRY_BINARY, BELFRY_PYTHON, BELFRY_VERIFY (the built verifier).
 
-import { execFileSync, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Appliance } from "../kit/appliance.mjs";
 import { figure, report, scenario } from "../kit/scenarios.mjs";
@@ -124,6 +124,21 @@ try {
     check(!pupils.some((name) => answer.body.includes(name)), "names were shown");
     holder.stdin.end();
     await until("people are shown again", async () => (await admin.get("/admin/people")).status === 200);
+  });
+  await scenario("mediation.9", "evidence from the page is found good by the verifier, and not with a byte changed", async () => {
+    const [fingerprint] = /SHA256:[A-Za-z0-9+/]+/.exec((await admin.get("/admin/record/evidence")).body);
+    const taken = await admin.post("/admin/record/evidence", { level: "auditor", nonce: "00ff", count: "5" }, "/admin/record/evidence");
+    check(taken.status === 200, `it answered ${taken.status}`);
+    const bundle = join(appliance.data, "evidence.zip");
+    const verify = (bytes) => {
+      writeFileSync(bundle, bytes);
+      return spawnSync(process.env.BELFRY_VERIFY, [bundle, "--root", fingerprint], { encoding: "utf8" });
+    };
+    const sound = verify(taken.bytes);
+    check(sound.status === 0, `${sound.status}: ${sound.stdout}${sound.stderr}`);
+    const changed = Buffer.from(taken.bytes);
+    changed[Math.floor(changed.length / 2)] ^= 1;
+    check(verify(changed).status !== 0, "a changed byte was not noticed");
   });
 } finally {
   await appliance.stop();

@@ -154,3 +154,38 @@ did-record-read = looked at { $count } entries of this log, from { $from_seq } o
 did-record-gap = could not record { $count } events
 did-record-forked = began epoch { $epoch } of this log, in which at least { $lost_at_least } published entries are missing: { $first_person } and { $second_person } decided so
 did-record-openings-erased = erased the personal data beside { $count } entries, from { $first } to { $last }
+
+record-evidence = State of the log, and evidence
+did-evidence-exporting = took evidence away: the log from entry { $first } to { $size }, level { $level }
+did-record-verified = checked this whole log ({ $entries } entries): { $sound ->
+    [true] it is sound
+   *[other] it is not sound
+}
+
+evidence-title = Evidence
+evidence-intro = Whether the log is what it was, and a bundle that proves what is in it to somebody who has none of our software.
+evidence-state = State of the log
+evidence-entries = Entries
+evidence-published = Entries under the last signed checkpoint
+evidence-fingerprint = Fingerprint of the key that signs evidence
+evidence-fingerprint-help = Print this page and keep it in the records room. An auditor compares the fingerprint before trusting a bundle.
+evidence-today = Date of this page
+evidence-verify = Check the whole log
+evidence-verify-help = Computes every entry anew and holds it against the signed checkpoints.
+evidence-sound = The log is sound: { $entries } entries, { $checkpoints } signed checkpoints.
+evidence-unsound = The log is not what it was: { $what }. Keep the appliance as it is and call whoever looks after the records.
+evidence-unreadable = The log could not be checked: { $why }. Try again in a moment.
+evidence-take = Evidence to take away
+evidence-take-help = A ZIP file with the log, its proofs, accounts, settings and a report. That you took it is recorded. Its page README.html says how to check it with stock programs.
+evidence-level = What is shown of people
+evidence-level-auditor = Pseudonyms (for an auditor)
+evidence-level-full = Everything (for the custodian or a court)
+evidence-level-public = Nobody (for an insurer or the public)
+evidence-nonce = The auditor's nonce
+evidence-nonce-help = Hexadecimal digits that the auditor chose. They pick the samples, so that nobody here could.
+evidence-nonce-wrong = Enter an even number of hexadecimal digits (0 to 9, a to f), at most 128.
+evidence-count = Samples of each population
+evidence-count-wrong = Enter a number from 1 to { $max }.
+evidence-export = Take evidence
+evidence-gap-registers = The disclosure register of 34 CFR 99.32 and the cases of student rights are not part of this release.
+evidence-gap-witnesses = No witness outside the appliance has countersigned these checkpoints.

@@ -8,6 +8,7 @@ mod asset;
 mod certificate;
 mod classes;
 mod connections;
+mod evidence;
 mod home;
 mod import;
 mod people;
@@ -37,6 +38,7 @@ use http::Method;
 use tokio::sync::watch;
 
 pub use certificate::Trust;
+pub use evidence::Custody;
 
 /// The parsers of outside bytes of this crate.
 pub static PARSERS: &[&dyn belfry_model::outside::Target] = &[&roster_csv::ROSTER_CSV];
@@ -54,6 +56,8 @@ pub struct Admin {
     pub store: Store,
     pub identity: Identity,
     pub ledger: Ledger,
+    /// What signs evidence.
+    pub custody: Arc<Custody>,
     /// What is known of connections.
     pub ops: Ops,
     /// The settings in force; whoever follows one of them subscribes.
@@ -75,11 +79,14 @@ const IMPORT_FORM_BYTES_MAX: usize = 1024 * 1024;
 /// Hundreds of passwords are hashed.
 const IMPORT_TIME_MAX: Duration = Duration::from_mins(3);
 
+/// A whole log is read: millions of entries.
+const EVIDENCE_TIME_MAX: Duration = Duration::from_mins(15);
+
 const ADMIN: Access = Access::roles(&[Role::Admin]);
 
 /// Every route of this crate.
 pub fn routes() -> Routes<Admin> {
-    let pages = connection_routes(page_routes(Routes::new()));
+    let pages = connection_routes(record_routes(page_routes(Routes::new())));
     ending_routes(class_routes(people_routes(sign_in_routes(pages))))
 }
 
@@ -104,12 +111,6 @@ fn page_routes(routes: Routes<Admin>) -> Routes<Admin> {
                 .access(ADMIN)
                 .audit(shows)
                 .handle(home::fragment),
-        )
-        .add(
-            Draft::page(Method::GET, "/admin/record")
-                .access(ADMIN)
-                .audit(Declared::Discloses(Holding::Record))
-                .handle(record::show),
         )
         .add(
             Draft::page(Method::GET, "/admin/settings")
@@ -140,6 +141,37 @@ fn page_routes(routes: Routes<Admin>) -> Routes<Admin> {
                 .access(ADMIN)
                 .audit(no_audit!("a public certificate"))
                 .handle(certificate::root_pem),
+        )
+}
+
+fn record_routes(routes: Routes<Admin>) -> Routes<Admin> {
+    let state = no_audit!("the state of the log, and an empty form");
+    routes
+        .add(
+            Draft::page(Method::GET, "/admin/record")
+                .access(ADMIN)
+                .audit(Declared::Discloses(Holding::Record))
+                .handle(record::show),
+        )
+        .add(
+            Draft::page(Method::GET, "/admin/record/evidence")
+                .access(ADMIN.with_step_up())
+                .audit(state)
+                .handle(evidence::show),
+        )
+        .add(
+            Draft::page(Method::POST, "/admin/record/verify")
+                .access(ADMIN.with_step_up())
+                .audit(Declared::Audited(EventKind::RecordVerified))
+                .timeout(EVIDENCE_TIME_MAX)
+                .handle(evidence::verify),
+        )
+        .add(
+            Draft::page(Method::POST, "/admin/record/evidence")
+                .access(ADMIN.with_step_up())
+                .audit(Declared::Discloses(Holding::Record))
+                .timeout(EVIDENCE_TIME_MAX)
+                .handle(evidence::export),
         )
 }
 

@@ -19,7 +19,7 @@ use http::{Request, StatusCode};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
-use crate::{Admin, Live, Trust, routes};
+use crate::{Admin, Custody, Live, Trust, routes};
 
 struct Kit {
     dir: tempfile::TempDir,
@@ -66,6 +66,7 @@ async fn kit() -> Kit {
         store,
         identity: identity.clone(),
         ledger: ledger.clone(),
+        custody: Arc::new(Custody::new(&[1; 32], &[2; 32])),
         ops,
         settings: Arc::new(watch::Sender::new(Arc::new(Settings::default()))),
         live: Arc::new(Live::default),
@@ -437,6 +438,25 @@ async fn the_log_is_told_in_words_and_found_by_whom_it_is_about() {
     assert!(elsewhere.contains("No entry of the log fits this."), "{elsewhere}");
     let wrong = kit.get("/admin/record?since=yesterday", &admin.token).await.text;
     assert!(wrong.contains("Enter a day as year, month and day"), "{wrong}");
+}
+
+#[tokio::test]
+async fn the_log_is_verified_and_evidence_taken_away_is_in_it() {
+    let kit = kit().await;
+    let admin = kit.pass(Role::Admin, now()).await;
+    let page = kit.get("/admin/record/evidence", &admin.token).await.text;
+    assert!(page.contains("SHA256:"), "{page}");
+    let verified = kit.post("/admin/record/verify", &admin, "").await.text;
+    assert!(verified.contains("The log is sound:"), "{verified}");
+    let wrong = kit.post("/admin/record/evidence", &admin, "nonce=xyz&count=0").await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wrong.text.contains("even number of hexadecimal digits"), "{}", wrong.text);
+    assert!(wrong.text.contains("Enter a number from 1 to 1000."), "{}", wrong.text);
+    assert_eq!(kit.recorded(EventKind::EvidenceExporting), 0);
+    let taken = kit.post("/admin/record/evidence", &admin, "level=auditor&nonce=00ff").await;
+    assert_eq!(taken.status, StatusCode::OK);
+    assert!(taken.text.starts_with("PK"), "a ZIP file");
+    assert_eq!(kit.recorded(EventKind::EvidenceExporting), 1);
 }
 
 #[tokio::test]

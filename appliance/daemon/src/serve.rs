@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use axum::Router;
-use belfry_admin::{Admin, Live};
+use belfry_admin::{Admin, Custody, Live};
 use belfry_api::Signalling;
 use belfry_audit::{Detail, Word};
 use belfry_http::Gate;
 use belfry_identity::Identity;
+use belfry_keys::KeyName;
 use belfry_model::Timestamp;
 use belfry_ops::{Ops, Reach};
 use belfry_session::{Config, LinkReport, Sessions, now};
@@ -155,6 +156,10 @@ pub(crate) fn router(
         store: kept.store.clone(),
         identity: kept.identity.clone(),
         ledger: kept.ledger.clone(),
+        custody: Arc::new(Custody::new(
+            kept.keys.ring(KeyName::Evidence).current.expose(),
+            kept.keys.ring(KeyName::Pseudonym).current.expose(),
+        )),
         ops: ops.clone(),
         settings: Arc::clone(&kept.current),
         live: Arc::new(move || {

@@ -43,11 +43,12 @@ impl Disclosure {
     pub(crate) fn count(mut self, answer: Response) -> Response {
         let (mut parts, body) = answer.into_parts();
         self.status = parts.status.as_u16();
-        let length = body.size_hint().exact();
-        if let Some(length) = length {
+        if let Some(length) = body.size_hint().exact() {
             // A stream has none of its own, and would be sent in chunks.
             parts.headers.entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from(length));
         }
+        let length = parts.headers.get(header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
         self.whole = length == Some(0);
         let counted = Counted { body: body.into_data_stream(), length, disclosure: self };
         Response::from_parts(parts, Body::from_stream(counted))

@@ -23,10 +23,15 @@ pub enum KeyName {
     Csrf,
     /// Hashes the subjects of the sign-in throttle, so that no address is stored.
     Throttle,
+    /// Signs bundles of evidence (Ed25519).
+    Evidence,
+    /// Makes the pseudonyms in them.
+    Pseudonym,
 }
 
 impl KeyName {
-    pub const ALL: [Self; 3] = [Self::Token, Self::Csrf, Self::Throttle];
+    pub const ALL: [Self; 5] =
+        [Self::Token, Self::Csrf, Self::Throttle, Self::Evidence, Self::Pseudonym];
 
     /// The stable name: of the file, and in the record.
     pub const fn as_str(self) -> &'static str {
@@ -34,6 +39,8 @@ impl KeyName {
             Self::Token => "token",
             Self::Csrf => "csrf",
             Self::Throttle => "throttle",
+            Self::Evidence => "evidence",
+            Self::Pseudonym => "pseudonym",
         }
     }
 }
@@ -58,9 +65,8 @@ impl KeyRing {
 /// All keys of the appliance.
 pub struct Keys {
     dir: PathBuf,
-    token: KeyRing,
-    csrf: KeyRing,
-    throttle: KeyRing,
+    /// One for each name, in the order of [`KeyName::ALL`].
+    rings: [KeyRing; KeyName::ALL.len()],
     created: Vec<KeyName>,
 }
 
@@ -75,36 +81,32 @@ impl Keys {
     pub fn open(dir: &Path) -> Result<Self, Error> {
         file::private_dir(dir)?;
         let mut created = Vec::new();
-        let mut ring = |name: KeyName| {
+        let mut rings = Vec::new();
+        for name in KeyName::ALL {
             let (ring, new) = load_or_create(dir, name)?;
+            rings.push(ring);
             if new {
                 created.push(name);
             }
-            Ok::<_, Error>(ring)
-        };
-        let (token, csrf, throttle) =
-            (ring(KeyName::Token)?, ring(KeyName::Csrf)?, ring(KeyName::Throttle)?);
-        Ok(Self { dir: dir.to_owned(), token, csrf, throttle, created })
+        }
+        let rings = rings.try_into().expect("one for each name");
+        Ok(Self { dir: dir.to_owned(), rings, created })
     }
 
     pub fn token(&self) -> &KeyRing {
-        &self.token
+        self.ring(KeyName::Token)
     }
 
     pub fn csrf(&self) -> &KeyRing {
-        &self.csrf
+        self.ring(KeyName::Csrf)
     }
 
     pub fn throttle(&self) -> &KeyRing {
-        &self.throttle
+        self.ring(KeyName::Throttle)
     }
 
     pub fn ring(&self, name: KeyName) -> &KeyRing {
-        match name {
-            KeyName::Token => &self.token,
-            KeyName::Csrf => &self.csrf,
-            KeyName::Throttle => &self.throttle,
-        }
+        &self.rings[name as usize]
     }
 
     /// The keys that [`Keys::open`] had to make; each belongs in the record.
@@ -114,11 +116,7 @@ impl Keys {
 
     /// Makes a new generation of a key; the one before stays accepted until the next rotation.
     pub fn rotate(&mut self, name: KeyName) -> Result<&KeyRing, Error> {
-        let ring = match name {
-            KeyName::Token => &mut self.token,
-            KeyName::Csrf => &mut self.csrf,
-            KeyName::Throttle => &mut self.throttle,
-        };
+        let ring = &mut self.rings[name as usize];
         let next = SecretKey::generate();
         let text = secret::encode(&next, Some(&ring.current));
         file::replace(&path_of(&self.dir, name), text.as_bytes())?;

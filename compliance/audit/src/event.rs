@@ -173,6 +173,8 @@ vocabulary! {
     /// `whole`: to its end.
     Disclosed = "data.disclosed", Done { intent: u64, status: u64, bytes: u64, whole: bool }
 
+    /// Somebody had the whole record recomputed; `sound`: nothing in it was found wrong.
+    RecordVerified = "record.verified", Done { entries: u64, sound: bool }
     /// Somebody read the record.
     RecordRead = "record.read", Done { from_seq: u64, count: u64 }
     /// A bundle of evidence is about to leave: entries from the one to before the other, at this level of redaction.

@@ -283,6 +283,11 @@ impl Ledger {
         page::read(&self.inner.path, search, count_max)
     }
 
+    /// Where the record is.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
     pub fn health(&self) -> Health {
         let state = self.inner.shared.lock();
         Health {
