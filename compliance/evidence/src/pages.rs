@@ -35,6 +35,8 @@ fn fill(template: &str, values: &[(&str, String)]) -> String {
 
 fn common(facts: &Facts<'_>) -> Vec<(&'static str, String)> {
     let record = facts.record;
+    let made = utc(facts.request.at_ms);
+    let created = format!("{} {} UTC", &made[..10], &made[11..16]);
     let period = facts.times.map_or_else(
         || "no entries".to_owned(),
         |(from, to)| format!("{} to {}", &utc(from)[..10], &utc(to)[..10]),
@@ -42,7 +44,7 @@ fn common(facts: &Facts<'_>) -> Vec<(&'static str, String)> {
     vec![
         ("style", STYLE.to_owned()),
         ("district", escape(&facts.request.district)),
-        ("created", escape(&utc(facts.request.at_ms))),
+        ("created", created),
         ("generator", escape(&facts.request.generator)),
         ("level", escape(&facts.request.level.meaning())),
         ("period", escape(&period)),

@@ -11,6 +11,8 @@
 mod bundle;
 mod canonical;
 mod entry;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod hash;
 pub mod limits;
 mod lines;
@@ -57,19 +59,4 @@ pub fn verify(path: &Path, options: &Options) -> Report {
         }
     }
     report
-}
-
-/// Feeds one input to every parser of this crate; whether any took it. For fuzzing.
-pub fn feed(bytes: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(bytes);
-    let taken = [
-        entry::Entry::read(bytes).is_ok(),
-        side::read_opening(bytes).is_some(),
-        note::Note::parse(bytes).is_some_and(|note| note::Checkpoint::parse(&note).is_some()),
-        proof::Proof::parse(bytes).is_some(),
-        Vkey::parse(&text).is_some(),
-        sshsig::signer(&text, b"").is_some(),
-        sshsig::allowed_signers(&text).is_some_and(|keys| !keys.is_empty()),
-    ];
-    taken.contains(&true)
 }

@@ -98,6 +98,8 @@ pub(crate) fn check(
     Ok(Checked { newest, size, root, epochs })
 }
 
+const NOTHING_FROM_OUTSIDE: &str = "nothing from outside was compared: this does not show that the keeper of the log's key did not write it anew";
+
 /// Checkpoints given by the auditor and those in the folder `witness`, by their size. One that is of a later time than the
 /// log's end shows that the log was rolled back.
 fn collect_outside(
@@ -138,6 +140,9 @@ fn collect_outside(
             proofs_from_outside += usize::from(from_auditor || independent);
             outside.push(Outside { file, checkpoint });
         }
+    }
+    if proofs_from_outside == 0 {
+        report.notes.push(NOTHING_FROM_OUTSIDE.to_owned());
     }
     if options.need_outside && proofs_from_outside == 0 {
         let says = "no checkpoint from outside was given that covers this range; give one with --outside (an e-mail, a printed \

@@ -70,31 +70,7 @@ impl Zip {
             Ok(buffer)
         };
         let length = path.metadata().map_err(|error| cut(error.to_string()))?.len();
-        let directory = Directory::read(length, &mut bytes)?;
-        let mut members = Vec::new();
-        let (mut at, mut next, mut unpacked) = (0, 0, 0);
-        for _ in 0..directory.count {
-            let (central, used) = Central::read(&directory.bytes[at..])?;
-            at += used;
-            if members.last().is_some_and(|last: &Member| last.name >= central.name) {
-                return Err(bad(format!("{} stands twice or out of order", central.name)));
-            }
-            let member = central.locate(next, directory.start, &mut bytes)?;
-            next = member.data + member.packed;
-            unpacked += member.size;
-            if unpacked > UNPACKED_BYTES_MAX {
-                return Err(bad("it unpacks to more than a bundle can be"));
-            }
-            members.push(member);
-        }
-        if at != directory.bytes.len() || next != directory.start {
-            return Err(bad("it holds bytes that belong to no file"));
-        }
-        crate::names::check_folded(
-            members.iter().map(|member| member.name.as_str()),
-            "the ZIP file",
-        )?;
-        Ok(Self { path: path.to_owned(), members })
+        Ok(Self { path: path.to_owned(), members: read_members(length, &mut bytes)? })
     }
 
     pub(crate) fn members(&self) -> &[Member] {
@@ -109,13 +85,59 @@ impl Zip {
     fn unpack(&self, member: &Member) -> io::Result<Box<dyn Read>> {
         let mut file = File::open(&self.path)?;
         file.seek(SeekFrom::Start(member.data))?;
-        let packed = file.take(member.packed);
-        Ok(if member.deflated {
-            Box::new(Inflate::new(packed, member.size))
-        } else {
-            Box::new(packed)
-        })
+        Ok(unpack(member, file.take(member.packed)))
     }
+}
+
+/// All members of an archive of this length, of which `bytes` gives a part (from, how many).
+pub(crate) fn read_members(
+    length: u64,
+    bytes: &mut impl FnMut(u64, usize) -> Result<Vec<u8>, Finding>,
+) -> Result<Vec<Member>, Finding> {
+    let directory = Directory::read(length, bytes)?;
+    let mut members: Vec<Member> = Vec::new();
+    let (mut at, mut next, mut unpacked) = (0, 0, 0);
+    for _ in 0..directory.count {
+        let (central, used) = Central::read(&directory.bytes[at..])?;
+        at += used;
+        if members.last().is_some_and(|last| last.name >= central.name) {
+            return Err(bad(format!("{} stands twice or out of order", central.name)));
+        }
+        let member = central.locate(next, directory.start, bytes)?;
+        next = member.data + member.packed;
+        unpacked += member.size;
+        if unpacked > UNPACKED_BYTES_MAX {
+            return Err(bad("it unpacks to more than a bundle can be"));
+        }
+        members.push(member);
+    }
+    if at != directory.bytes.len() || next != directory.start {
+        return Err(bad("it holds bytes that belong to no file"));
+    }
+    crate::names::check_folded(members.iter().map(|member| member.name.as_str()), "the ZIP file")?;
+    Ok(members)
+}
+
+/// Unpacks a member from its packed bytes.
+fn unpack(member: &Member, packed: impl Read + 'static) -> Box<dyn Read> {
+    if member.deflated { Box::new(Inflate::new(packed, member.size)) } else { Box::new(packed) }
+}
+
+/// Every member of an archive in memory, unpacked; for fuzzing.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn read_all(archive: &[u8]) -> Result<u64, Finding> {
+    let slice = |from: u64, count: u64| {
+        let end = from.checked_add(count).and_then(|end| usize::try_from(end).ok());
+        let found = end.and_then(|end| archive.get(usize::try_from(from).ok()?..end));
+        found.map(<[u8]>::to_vec).ok_or_else(|| cut("it ends early"))
+    };
+    let members = read_members(archive.len() as u64, &mut |from, count| slice(from, count as u64))?;
+    let mut all = 0;
+    for member in &members {
+        let mut input = unpack(member, io::Cursor::new(slice(member.data, member.packed)?));
+        all += io::copy(&mut input, &mut io::sink()).map_err(|error| bad(error.to_string()))?;
+    }
+    Ok(all)
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {

@@ -47,9 +47,21 @@ static SCTP: Library =
 static DTLS: Library =
     Library { name: "library dtls association", seed: fuzz::DTLS_SEED, feed: fuzz::dtls };
 
-/// What is fed: all parsers, and the libraries behind them that hold state.
+/// The verifier imports nothing of ours, so it declares no parser; it gives its functions.
+static FORMS: Library = Library {
+    name: "verify forms",
+    seed: belfry_verify::fuzz::FORMS_SEED,
+    feed: |bytes, _| belfry_verify::fuzz::forms(bytes),
+};
+static ARCHIVE: Library = Library {
+    name: "verify archive",
+    seed: belfry_verify::fuzz::ARCHIVE_SEED,
+    feed: |bytes, _| belfry_verify::fuzz::archive(bytes),
+};
+
+/// What is fed: all parsers, the libraries behind them that hold state, and the verifier.
 pub fn targets() -> Vec<&'static dyn Target> {
-    let libraries: [&dyn Target; 2] = [&SCTP, &DTLS];
+    let libraries: [&dyn Target; 4] = [&SCTP, &DTLS, &FORMS, &ARCHIVE];
     registry().into_iter().chain(libraries).collect()
 }
 
