@@ -22,6 +22,9 @@ pub(crate) enum Command {
     DemoSignIns(Data),
     /// Prints every way in (routes, messages, commands), who may take it and what it leaves in the record
     WaysIn,
+    /// Looks after the record of who did and saw what
+    #[command(subcommand)]
+    Ledger(Ledger),
     /// Prints all settings with their defaults
     Settings,
     /// The media process; started by `serve`
@@ -45,6 +48,8 @@ impl Command {
             Self::Serve(serve),
             Self::DemoSignIns(nothing()),
             Self::WaysIn,
+            Self::Ledger(Ledger::Verify(LedgerVerify { data: nothing(), outside: Vec::new() })),
+            Self::Ledger(Ledger::Checkpoint(nothing())),
             Self::Settings,
             Self::Media,
         ];
@@ -61,12 +66,36 @@ impl Command {
                 ),
             ),
             Self::WaysIn => ("ways-in", no_audit!("prints what this release is made of")),
+            Self::Ledger(Ledger::Verify(_)) => (
+                "ledger verify",
+                no_audit!("says whether the record is whole, and shows nothing of it"),
+            ),
+            Self::Ledger(Ledger::Checkpoint(_)) => {
+                ("ledger checkpoint", no_audit!("a size and a hash, made to be given to others"))
+            }
             Self::Settings => ("settings", no_audit!("prints what this release is made of")),
             Self::Media => {
                 ("media", no_audit!("a worker of the appliance, which records its start"))
             }
         }
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ledger {
+    /// Recomputes the whole record and names the first entry that is not as it was; also while it is in use
+    Verify(LedgerVerify),
+    /// Prints the last published checkpoint and the key that signs it: keep both elsewhere
+    Checkpoint(Data),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LedgerVerify {
+    #[command(flatten)]
+    pub(crate) data: Data,
+    /// A checkpoint that was kept elsewhere, which the record has to continue; may be given repeatedly
+    #[arg(long, value_name = "FILE")]
+    pub(crate) outside: Vec<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

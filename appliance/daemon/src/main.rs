@@ -6,6 +6,7 @@ mod args;
 mod certificates;
 mod console;
 mod https;
+mod ledger;
 mod lessons;
 mod media;
 mod names;
@@ -43,6 +44,8 @@ fn main() -> ExitCode {
             ways_in::print();
             Ok(())
         }
+        Command::Ledger(args::Ledger::Verify(verify)) => ledger::verify(&verify),
+        Command::Ledger(args::Ledger::Checkpoint(data)) => ledger::checkpoint(&data),
         Command::Settings => {
             console::settings();
             Ok(())

@@ -308,14 +308,18 @@ impl Ledger {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
-        self.shared.lock().closing = true;
-        self.shared.wake.notify_one();
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
+        let ended = |thread: Option<JoinHandle<()>>| {
+            if thread.is_some_and(|thread| thread.join().is_err()) {
                 tracing::error!("a thread of the record panicked");
             }
-        }
+        };
+        // The verification first: whoever closes the file last has to be able to write, so that the
+        // write-ahead log is folded into it.
+        self.shared.stop.store(true, Ordering::Relaxed);
+        ended(self.threads.pop());
+        self.shared.lock().closing = true;
+        self.shared.wake.notify_one();
+        ended(self.threads.pop());
         let state = self.shared.lock();
         let lost = state.queue.buffered() as u64 + state.queue.dropped();
         if state.damaged.is_some() && lost > 0 {
