@@ -225,22 +225,12 @@ fn write(
 ) -> Result<(TempDir, File), Box<dyn std::error::Error + Send + Sync>> {
     let folder = tempfile::tempdir()?;
     let log = folder.path().join("log");
-    belfry_ledger::export(record, 0, Openings::All, &log)?;
-    request.vkeys = vkeys(&std::fs::read_to_string(log.join("epochs.jsonl"))?)?;
+    request.vkeys = belfry_ledger::export(record, 0, Openings::All, &log)?.vkeys;
     request.pseudonym_key = custody.pseudonym_key;
     let path = folder.path().join("evidence.zip");
     belfry_evidence::write(receipt, &request, &custody.key, &log, File::create(&path)?)?;
     let bundle = File::open(&path)?;
     Ok((folder, bundle))
-}
-
-/// The keys of the epochs, as the export lists them.
-fn vkeys(epochs: &str) -> Result<Vec<String>, serde_json::Error> {
-    let epoch = |line: &str| -> Result<String, serde_json::Error> {
-        let value: serde_json::Value = serde_json::from_str(line)?;
-        Ok(value["vkey"].as_str().unwrap_or_default().to_owned())
-    };
-    epochs.lines().map(epoch).collect()
 }
 
 /// A file from its beginning, without holding it; `folder` goes with the last of it.

@@ -39,6 +39,8 @@ pub struct Exported {
     pub size: u64,
     /// The newest signed note.
     pub checkpoint: String,
+    /// The keys of the epochs, oldest first (C2SP signed-note).
+    pub vkeys: Vec<String>,
 }
 
 /// Why nothing was exported.
@@ -97,10 +99,10 @@ pub fn export(
     part.entries()?;
     part.prefix()?;
     part.checkpoints()?;
-    part.epochs()?;
+    let vkeys = part.epochs()?;
     part.openings(openings)?;
     part.file("checkpoint")?.finish(checkpoint.as_bytes())?;
-    Ok(Exported { first, size, checkpoint })
+    Ok(Exported { first, size, checkpoint, vkeys })
 }
 
 fn newest(connection: &Connection) -> rusqlite::Result<Option<(u64, String)>> {
@@ -196,16 +198,21 @@ impl Part<'_> {
         out.finish(b"")
     }
 
-    fn epochs(&self) -> Result<(), ExportError> {
+    /// The keys of the epochs, oldest first.
+    fn epochs(&self) -> Result<Vec<String>, ExportError> {
         let mut out = self.file("epochs.jsonl")?;
+        let mut vkeys = Vec::new();
         for epoch in Epoch::all(self.connection)? {
             let previous = epoch.previous.as_deref().map(serde_json::from_str::<Value>);
             let previous = previous.transpose().unwrap_or_default();
             let (number, first, vkey) = (epoch.number, epoch.first, epoch.vkey);
-            let line = json!({"epoch": number, "first": first, "previous": previous, "vkey": vkey});
+            let line =
+                json!({"epoch": number, "first": first, "previous": previous, "vkey": &vkey});
             out.put(format!("{line}\n").as_bytes())?;
+            vkeys.push(vkey);
         }
-        out.finish(b"")
+        out.finish(b"")?;
+        Ok(vkeys)
     }
 
     fn openings(&self, which: Openings) -> Result<(), ExportError> {
