@@ -83,13 +83,17 @@ export async function begin(all) {
     // In a small window the two lower layers do: on a busy machine browsers stop sending the highest.
     const usual = first.page.viewportSize();
     await first.page.setViewportSize({ width: 700, height: 600 });
-    const before = await until("a small layer is received", async () => {
-      const now = await width();
-      return now > 0 && now < 640 && now;
-    }, 60_000);
-    await first.pressStarting(teacher.me.name);
-    await until("a larger layer is received", async () => (await width()) > before, 60_000);
-    await first.pressStarting(teacher.me.name);
-    await first.page.setViewportSize(usual);
+    try {
+      const before = await until("a small layer is received", async () => {
+        const now = await width();
+        if (now > 0 && now < 640) return now;
+        throw new Error(`${now} pixels wide`);
+      }, 60_000);
+      await first.pressStarting(teacher.me.name);
+      await until("a larger layer is received", async () => (await width()) > before, 60_000);
+      await first.pressStarting(teacher.me.name);
+    } finally {
+      await first.page.setViewportSize(usual);
+    }
   });
 }
