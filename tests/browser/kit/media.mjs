@@ -55,8 +55,13 @@ export async function connectionsNow() {
     const received = stats
       .filter((stat) => stat.type === "inbound-rtp")
       .map((stat) => `${stat.kind[0]}:${stat.framesDecoded ?? stat.packetsReceived}@${stat.frameWidth ?? 0}`);
+    const made = stats.filter((stat) => stat.type === "media-source" && stat.kind === "video").map((stat) => stat.frames ?? 0);
+    const off = connection.getSenders().map((sender) =>
+      `${sender.track?.readyState}${sender.track?.muted ? " muted" : ""}${sender.track?.enabled === false ? " off" : ""}` +
+      sender.getParameters().encodings.map((one) => (one.active ? "+" : "-")).join(""),
+    );
     const sections = connection.getTransceivers().map((one) => `${one.mid}${one.receiver.track.kind[0]}${one.currentDirection}`);
-    told.push(`${connectionState}/${signalingState} [${sections}] sent ${sent} received ${received}`);
+    told.push(`${connectionState}/${signalingState} [${sections}] senders ${off} pictures made ${made} sent ${sent} received ${received}`);
   }
   return `${told.join("; ")}; visible ${document.visibilityState}`;
 }
