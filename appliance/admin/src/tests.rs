@@ -21,8 +21,6 @@ use tower::ServiceExt;
 
 use crate::{Admin, Custody, Live, Trust, routes};
 
-mod erase;
-
 struct Kit {
     dir: tempfile::TempDir,
     admin: Admin,

@@ -6,7 +6,6 @@
 
 mod accounts;
 mod demo;
-mod erase;
 mod error;
 mod first;
 mod guest;

@@ -13,6 +13,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, pa
 use crate::error::OpenError;
 use crate::opening::Beside;
 use crate::schema::{self, FORM, Failed};
+use crate::steps::{Step, step};
 use crate::subjects;
 
 /// How long a reader of the file (a backup) may hold the lock.
@@ -92,6 +93,14 @@ pub(crate) fn seal<'a>(
 
 /// Opens the file for writing, makes it if there is none, checks its tail.
 pub(crate) fn open(path: &Path) -> Result<(Connection, Tail), OpenError> {
+    let (connection, tail) = open_checked(path)?;
+    if !fold(&connection).unwrap_or(false) {
+        tracing::info!("the write-ahead log stays until its readers are done");
+    }
+    Ok((connection, tail))
+}
+
+fn open_checked(path: &Path) -> Result<(Connection, Tail), OpenError> {
     make_private(path)?;
     let failed = |source| OpenError::from_sqlite(path, source);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -112,6 +121,24 @@ pub(crate) fn open(path: &Path) -> Result<(Connection, Tail), OpenError> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(failed)?;
     let tail = checked_tail(&connection, path)?;
     Ok((connection, tail))
+}
+
+/// [`open`] after a failure. A sync that failed may have left pages in the write-ahead log that the kernel
+/// shows to whoever reads and will never write: what is built upon them is lost with the power. So all of
+/// the log goes into the file, is synced there, and the log begins anew.
+pub(crate) fn open_again(path: &Path) -> Result<(Connection, Tail), OpenError> {
+    let (connection, tail) = open_checked(path)?;
+    if fold(&connection).map_err(|source| OpenError::from_sqlite(path, source))? {
+        return Ok((connection, tail));
+    }
+    Err(OpenError::unreadable(path, "a reader has to be done first"))
+}
+
+/// Empties the write-ahead log into the file. `false`: a reader holds it up.
+fn fold(connection: &Connection) -> rusqlite::Result<bool> {
+    connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+        .map(|busy: i64| busy == 0)
 }
 
 /// Opens the file for reading.
@@ -143,8 +170,7 @@ pub(crate) fn write(
 /// What was erased from the pages is also in the write-ahead log, until that begins anew. A reader may
 /// hold it up; then the next checkpoint of SQLite's does it.
 fn forget_log(connection: &Connection) {
-    let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
-    if busy.unwrap_or(1_i64) != 0 {
+    if !fold(connection).unwrap_or(false) {
         tracing::warn!("what was erased stays in the write-ahead log until its readers are done");
     }
 }
@@ -282,20 +308,15 @@ pub(crate) fn is_missing(source: &rusqlite::Error) -> bool {
 
 fn make_private(path: &Path) -> Result<(), OpenError> {
     use std::os::unix::fs::OpenOptionsExt;
-    std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map(drop)
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    step(&Step::Create { file: path, empty: false }, || options.open(path).map(drop))
         .map_err(|source| OpenError::from_file(path, source))
 }
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(LOCK_WAIT)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    begin_write_ahead(connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
@@ -303,6 +324,22 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "secure_delete", true)?;
     // Without it INSERT OR REPLACE deletes past the trigger.
     connection.pragma_update(None, "recursive_triggers", true)
+}
+
+/// To the end of the statement: its commit comes after its row, and who only takes the row does not hear that
+/// it failed. Then SQLite would go on with a journal that is removed without a sync, for which FULL is not enough.
+fn begin_write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
+    let mut rows = statement.query([])?;
+    let mut mode = String::new();
+    while let Some(row) = rows.next()? {
+        mode = row.get(0)?;
+    }
+    if mode == "wal" {
+        return Ok(());
+    }
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
+    Err(rusqlite::Error::SqliteFailure(code, Some("no write-ahead log".to_owned())))
 }
 
 /// The head as it is stored.

@@ -17,6 +17,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::disk::{self, Tail, is_missing, row_id};
 use crate::error::OpenError;
 use crate::schema::random;
+use crate::steps::{Step, step};
 
 /// A checkpoint is made after this many entries since the last.
 pub(crate) const CHECKPOINT_ENTRIES: u64 = 1_000;
@@ -88,6 +89,8 @@ pub(crate) struct Keeper {
     pub(crate) subject_key: [u8; 32],
     /// The lock as this process saw or wrote it last.
     seen: Option<String>,
+    /// What a write that failed may have left there.
+    tried: Option<String>,
     /// The size of the newest checkpoint.
     pub(crate) published: u64,
 }
@@ -115,7 +118,7 @@ impl Keeper {
             let epoch = Epoch { number: 1, first: 0, vkey, previous: None };
             epoch.put(connection).map_err(failed)?;
             let record = record.to_owned();
-            let keeper = Self { record, signer, subject_key, seen, published: 0 };
+            let keeper = Self { record, signer, subject_key, seen, tried: None, published: 0 };
             // A lock beside a record that has never published anything is somebody else's past.
             return match keeper.seen.as_deref().map(claimed_size) {
                 Some(published) => Err(keeper.rolled_back(tail, published)),
@@ -128,7 +131,7 @@ impl Keeper {
             .ok_or_else(|| OpenError::KeyGone { path: key_path(record), epoch: epoch.number })?;
         let published = newest.unsigned_abs();
         let record = record.to_owned();
-        let mut keeper = Self { record, signer, subject_key, seen, published };
+        let mut keeper = Self { record, signer, subject_key, seen, tried: None, published };
         let begun = epoch.number > 1 && tail.seq == epoch.first + 1;
         if begun && keeper.lock_is_the_one_left_behind(epoch.previous.as_deref()) {
             // A fork was decided and written; only its lock had not been replaced yet.
@@ -180,7 +183,10 @@ impl Keeper {
         }
     }
 
-    /// Signs where the tree ends, keeps it, and publishes it. What is there already stays.
+    /// Signs where the tree ends, publishes it, and keeps it. What is there already stays.
+    ///
+    /// In this order: after a power cut in between, a lock without its row is the truth; rows without the
+    /// first lock would look as if somebody had deleted that.
     pub(crate) fn publish(
         &mut self,
         connection: &Connection,
@@ -191,14 +197,13 @@ impl Keeper {
                 row.get(0)
             })
             .optional()?;
-        let note = if let Some(note) = kept {
-            note
+        if let Some(note) = kept {
+            self.swap(note)?;
         } else {
             let note = self.signer.sign(tail.seq, tail.frontier.root());
+            self.swap(note.clone())?;
             put_checkpoint(connection, tail, &note)?;
-            note
-        };
-        self.swap(note)?;
+        }
         self.published = tail.seq;
         Ok(())
     }
@@ -208,12 +213,15 @@ impl Keeper {
             return Ok(());
         }
         let path = lock_path(&self.record);
-        let there = read_lock(&self.record).map_err(|_| PublishError::Foreign)?;
-        if there != self.seen {
+        let there = read_lock(&self.record).map_err(std::io::Error::other)?;
+        // An error does not say that nothing was written.
+        let ours = there == self.seen || there.is_some() && there == self.tried;
+        if !ours {
             return Err(PublishError::Foreign);
         }
+        (self.seen, self.tried) = (there, Some(note.clone()));
         write_whole(&path, note.as_bytes())?;
-        self.seen = Some(note);
+        (self.seen, self.tried) = (Some(note), None);
         Ok(())
     }
 }
@@ -325,10 +333,16 @@ pub(crate) fn new_key(record: &Path, name: &str, lost: &[String]) -> Result<Sign
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let new = path.with_extension("new");
     let mut options = OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut made = None;
+    step(&Step::Create { file: &new, empty: true }, || {
+        options.open(&new).map(|file| made = Some(file))
+    })?;
+    let mut file = made.ok_or(ErrorKind::NotFound)?;
+    step(&Step::Write { file: &new, bytes }, || file.write_all(bytes))?;
+    step(&Step::Sync { file: &new }, || file.sync_all())?;
+    step(&Step::Rename { from: &new, to: path }, || fs::rename(&new, path))?;
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    step(&Step::SyncFolder { folder }, || File::open(folder)?.sync_all())
 }

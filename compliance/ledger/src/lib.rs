@@ -5,6 +5,8 @@
 //! count is recorded.
 //! **Invariant:** a failed commit is never tried again on the same connection; the file is opened
 //! anew and its tail tells whether the group is in it.
+//! **Invariant:** what a failed sync may have left in the write-ahead log is never built upon: it is folded
+//! into the file, and synced there, before anything is acknowledged again.
 
 mod disk;
 mod error;
@@ -15,12 +17,14 @@ mod opening;
 mod page;
 mod queue;
 mod schema;
+#[cfg(feature = "steps")]
+pub mod steps;
+#[cfg(not(feature = "steps"))]
+mod steps;
 mod subjects;
 mod verify;
 mod writer;
 
-#[cfg(test)]
-mod erase_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -32,7 +36,7 @@ pub use export::{ExportError, Exported, Openings, export, newest_checkpoint};
 pub use fork::{Fork, ForkError, fork};
 pub use page::{About, Entry, Page, Search};
 pub use verify::{Finding, Unverified, Verified, file as verify};
-pub use writer::{APPEND_WAIT, Health, Ledger, RECORD_WAIT};
+pub use writer::{APPEND_WAIT, Health, Ledger, RECORD_WAIT, THREAD_WAIT};
 
 /// Proof that an event is in the record, durably. Whatever must be logged takes one as an argument.
 #[derive(Clone, Debug, PartialEq, Eq)]

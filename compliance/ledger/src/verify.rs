@@ -91,7 +91,11 @@ pub fn file(
     if let Some(lock) = &lock {
         notes.expect(lock, &epochs, "the last published checkpoint")?;
     } else if !notes.expected.is_empty() {
-        return Err(bad(None, "the last published checkpoint is gone"));
+        // Unless the first was published since we looked for it: then there is one now.
+        return match keeper::read_lock(path).map_err(unreadable)? {
+            Some(_) => file(path, outside, stop),
+            None => Err(bad(None, "the last published checkpoint is gone")),
+        };
     }
     for note in outside {
         notes.expect(note, &epochs, "a checkpoint from outside")?;

@@ -8,7 +8,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use belfry_audit::{Actor, Detail, Event, EventKind, Scope};
@@ -32,6 +33,9 @@ pub const APPEND_WAIT: Duration = Duration::from_secs(2);
 
 /// How long [`Ledger::record`] waits before it leaves the event to be written later.
 pub const RECORD_WAIT: Duration = Duration::from_millis(250);
+
+/// How long a thread of its own waits, for an entry or a checkpoint, on a disk that hangs.
+pub const THREAD_WAIT: Duration = Duration::from_secs(10);
 
 /// Who waits for a checkpoint.
 type Asked = oneshot::Sender<Result<String, Error>>;
@@ -185,9 +189,10 @@ impl Ledger {
         tokio::time::timeout(RECORD_WAIT, answered).await.ok()?.ok()?.ok()
     }
 
-    /// [`Ledger::append`] for code that is not async. Must not be called from a task.
+    /// [`Ledger::append`] for code that is not async: refused after [`THREAD_WAIT`]. Must not be called
+    /// from a task.
     pub fn append_blocking(&self, event: Event) -> Result<Receipt, Error> {
-        self.send(event, Beside::Nothing)?.blocking_recv().map_err(|_| closed())?
+        wait(self.send(event, Beside::Nothing)?)
     }
 
     /// [`Ledger::append_with`] for code that is not async. Must not be called from a task.
@@ -197,7 +202,7 @@ impl Ledger {
         members: &[(&'static str, &str)],
     ) -> Result<Receipt, Error> {
         let beside = Beside::Opens(Opening::new(members));
-        self.send(event, beside)?.blocking_recv().map_err(|_| closed())?
+        wait(self.send(event, beside)?)
     }
 
     /// Erases the personal data beside these entries, which stay and stay provable; that it was done is
@@ -215,14 +220,7 @@ impl Ledger {
         };
         let detail = Detail::OpeningsErased { count: entries.len() as u64, first, last };
         let event = Event { at_ms, scope, actor, detail };
-        self.send(event, Beside::Erases(entries))?.blocking_recv().map_err(|_| closed())?
-    }
-
-    /// The entries beside which personal data of somebody stands: by the number in the member `person`, and,
-    /// where nobody knew whose it was, by the one in `user_name`. Reads the file, as
-    /// [`Ledger::page_blocking`].
-    pub fn openings_of_blocking(&self, person: i64, user_name: &str) -> Result<Vec<u64>, Error> {
-        page::openings_of(&self.inner.path, person, user_name)
+        wait(self.send(event, Beside::Erases(entries))?)
     }
 
     fn send(
@@ -269,7 +267,7 @@ impl Ledger {
         state.asked.push(answer);
         drop(state);
         self.inner.shared.wake.notify_one();
-        answered.blocking_recv().map_err(|_| closed())?.map(Some)
+        wait(answered).map(Some)
     }
 
     /// A page of entries before `before`, newest first. Reads the file: not for a task that must
@@ -376,6 +374,32 @@ fn spawn(
 ) -> Result<JoinHandle<()>, OpenError> {
     let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(work);
     spawned.map_err(|source| OpenError::unreadable(path, source))
+}
+
+/// What comes within [`THREAD_WAIT`].
+fn wait<T>(answered: oneshot::Receiver<Result<T, Error>>) -> Result<T, Error> {
+    let mut answered = std::pin::pin!(answered);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let until = Instant::now() + THREAD_WAIT;
+    loop {
+        if let Poll::Ready(answer) = answered.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return answer.map_err(|_| closed())?;
+        }
+        let rest = until.saturating_duration_since(Instant::now());
+        if rest.is_zero() {
+            return Err(Error::Late);
+        }
+        std::thread::park_timeout(rest);
+    }
+}
+
+/// Wakes a thread that waits.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
 }
 
 fn closed() -> Error {
@@ -629,7 +653,7 @@ fn answer(group: Vec<Waiting>, sealed: &[Sealed]) {
 
 #[cfg(not(test))]
 fn open_again(_: &Shared, path: &Path) -> Result<(Connection, Tail), OpenError> {
-    disk::open(path)
+    disk::open_again(path)
 }
 
 #[cfg(not(test))]
@@ -676,7 +700,7 @@ fn open_again(shared: &Shared, path: &Path) -> Result<(Connection, Tail), OpenEr
     if shared.down() {
         return Err(OpenError::unreadable(path, "injected"));
     }
-    disk::open(path)
+    disk::open_again(path)
 }
 
 #[cfg(test)]

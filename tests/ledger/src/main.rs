@@ -1,11 +1,14 @@
 //! The suite of the record: what somebody who owns the machine can do to it, what a crash can, and how
 //! fast it is.
 //!
-//!   ledger-suite [--full]
+//!   ledger-suite [--full] [ledger.N...]
 //!   ledger-suite appender RECORD    appends until it is killed, and prints what was acknowledged
 #![allow(clippy::print_stdout, reason = "its output is its result")]
 
 mod attacks;
+mod cuts;
+mod disk;
+mod faults;
 mod figures;
 mod flips;
 mod kill;
@@ -60,12 +63,35 @@ fn main() -> ExitCode {
             "appending is measured beside what the disk can do, verifying and a history too",
             || figures::run(full),
         ),
+        scenario(
+            "ledger.8",
+            "after a power cut nothing is lost that was acknowledged, and nothing raises a false alarm",
+            || cuts::run(if full { 1_000 } else { 100 }),
+        ),
+        scenario(
+            "ledger.9",
+            "a disk that lies about its syncs is found out by the same cuts",
+            cuts::lying,
+        ),
+        scenario(
+            "ledger.10",
+            "each step of writing fails, done and not done: nothing lost, nothing twice, and it heals",
+            || faults::run(full),
+        ),
+        scenario("ledger.11", "on a disk that hangs nobody waits for ever", faults::hanging),
     ];
     if outcomes.iter().all(|passed| *passed) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// Runs it, unless others were asked for.
 fn scenario(id: &str, title: &str, run: impl FnOnce() -> Result<()>) -> bool {
+    let mut asked = std::env::args().filter(|arg| arg.starts_with("ledger.")).peekable();
+    if asked.peek().is_some() && !asked.any(|asked| asked == id) {
+        return true;
+    }
+    let start = std::time::Instant::now();
     let outcome = run();
+    println!("{id}: {:.1} s", start.elapsed().as_secs_f64());
     if let Err(error) = &outcome {
         println!("{error:#}");
     }

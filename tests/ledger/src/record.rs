@@ -1,5 +1,6 @@
 //! Records to be attacked, and what is thought of them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -41,6 +42,33 @@ impl Record {
     /// Where nothing is asked about durability.
     pub(crate) fn in_memory() -> Result<Self> {
         Ok(Self { folder: in_memory()? })
+    }
+
+    /// Of what is left after a power cut.
+    pub(crate) fn left(files: &BTreeMap<String, Vec<u8>>) -> Result<Self> {
+        let record = Self::in_memory()?;
+        for (name, content) in files {
+            fs::write(record.folder.path().join(name), content)?;
+        }
+        Ok(record)
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The leaf of each entry by the time that it says it is of; a time may be there only once.
+    pub(crate) fn leaves(&self) -> Result<BTreeMap<i64, (u64, String)>> {
+        let raw = rusqlite::Connection::open(self.path())?;
+        let mut all = BTreeMap::new();
+        let mut entries = raw.prepare("SELECT at_ms, seq, lower(hex(leaf)) FROM entry")?;
+        let mut rows = entries.query([])?;
+        while let Some(row) = rows.next()? {
+            let (at_ms, seq): (i64, i64) = (row.get(0)?, row.get(1)?);
+            let twice = all.insert(at_ms, (seq.unsigned_abs(), row.get(2)?));
+            ensure!(twice.is_none(), "the event of {at_ms} is there twice");
+        }
+        Ok(all)
     }
 
     /// Closed, with checkpoints on the way and two erasable openings.
