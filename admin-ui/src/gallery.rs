@@ -3,10 +3,10 @@
 use crate::form::{Choice, Control, Field, Form, Weight};
 use crate::frame::{Crumb, Flash, Frame, Me, Section, Theme, Tone};
 use crate::page::{
-    Action, Certificate, Class, ClassRow, Classes, Evidence, FormPage, Guide, Home, ImportPreview,
-    Imported, Member, Page, Pager, People, Person, PersonRow, PlainForm, Problem, Record,
-    RecordAbout, RecordRow, Roster, Secret, Settings, SettingsGroup, SheetRow, SignIn, Slot,
-    Status, Todo,
+    Action, Certificate, Class, ClassRow, Classes, Erase, Evidence, FormPage, Guide, Home,
+    ImportPreview, Imported, Member, Page, Pager, People, Person, PersonRow, PlainForm, Problem,
+    Record, RecordAbout, RecordRow, Roster, Secret, Settings, SettingsGroup, SheetRow, SignIn,
+    Slot, Status, Todo,
 };
 
 const FINGERPRINT: &str = "3F:0A:91:5C:7E:22:B8:D4 19:6F:A3:5B:C0:8E:47:12 9D:E1:64:7B:0C:58:F2:36 AB:91:4D:E7:23:8F:50:CA";
@@ -25,6 +25,7 @@ pub fn pages() -> Vec<(&'static str, String)> {
         ("people-empty", people(false).html()),
         ("person-new", person_new().html()),
         ("person", person().html()),
+        ("erase", erase().html()),
         ("secret", secret().html()),
         ("import", import().html()),
         ("import-preview", import_preview().html()),
@@ -222,7 +223,26 @@ fn person() -> Person {
         form: person_form("/admin/people/1", "Save"),
         reset: Form::new("/admin/people/1/password", "New password").weight(Weight::Plain),
         toggle: Some(Form::new("/admin/people/1/disable", "Switch off").weight(Weight::Danger)),
+        erase_href: Some("/admin/people/1/erase".to_owned()),
         record_href: "/admin/record?about=p5".to_owned(),
+    }
+}
+
+fn erase() -> Erase {
+    let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
+    let field = Field::new("username", "Type the user name amara.n", Control::Text)
+        .code()
+        .error(Some("This is not the user name of the person to be erased.".to_owned()));
+    Erase {
+        frame: shell(Section::People, "Erase Amara Nwosu?", vec![Crumb::section(Section::People)]),
+        intro: "This cannot be undone by anybody.".to_owned(),
+        goes: lines(&["The account", "Chat messages"]),
+        stays: lines(&["The entries of the audit log", "What has left the appliance"]),
+        heading: "Step 2 of 2: make sure".to_owned(),
+        form: Form::new("/admin/people/1/erase", "Erase for good")
+            .weight(Weight::Danger)
+            .field(field)
+            .cancel("/admin/people/1"),
     }
 }
 

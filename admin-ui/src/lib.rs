@@ -21,10 +21,10 @@ pub use connections::{
 pub use form::{Choice, Control, Field, Form, Weight};
 pub use frame::{Crumb, Flash, Frame, Me, Section, Theme, Tone};
 pub use page::{
-    Action, Certificate, Class, ClassRow, Classes, Evidence, FormPage, Guide, Home, ImportPreview,
-    Imported, Member, Page, Pager, People, Person, PersonRow, PlainForm, Problem, Record,
-    RecordAbout, RecordRow, Roster, Secret, Settings, SettingsGroup, SheetRow, SignIn, Slot,
-    Status, Todo,
+    Action, Certificate, Class, ClassRow, Classes, Erase, Evidence, FormPage, Guide, Home,
+    ImportPreview, Imported, Member, Page, Pager, People, Person, PersonRow, PlainForm, Problem,
+    Record, RecordAbout, RecordRow, Roster, Secret, Settings, SettingsGroup, SheetRow, SignIn,
+    Slot, Status, Todo,
 };
 pub use text::{LANGUAGE, Value, say, say_if_known, say_with};
 

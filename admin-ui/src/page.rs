@@ -30,6 +30,7 @@ pages!(
     Status,
     People,
     Person,
+    Erase,
     Secret,
     ImportPreview,
     Imported,
@@ -152,8 +153,22 @@ pub struct Person {
     pub reset: Form,
     /// Disable or enable; nobody can disable the own account.
     pub toggle: Option<Form>,
+    /// To the page that asks before all of it is erased; nobody erases the own account.
+    pub erase_href: Option<String>,
     /// To what the log says about the person.
     pub record_href: String,
+}
+
+/// Asks before a person is erased: what goes and what stays.
+#[derive(Debug, Template)]
+#[template(path = "erase.html")]
+pub struct Erase {
+    pub frame: Frame,
+    pub intro: String,
+    pub goes: Vec<String>,
+    pub stays: Vec<String>,
+    pub heading: String,
+    pub form: Form,
 }
 
 /// A new password, shown this once.

@@ -239,3 +239,35 @@ date = { $day } { $month ->
     [11] November
    *[12] December
 } { $year }
+
+# Erasing a person
+
+erase-link = Erase
+erase-help = Takes all that is kept about this person off the appliance, for good.
+erase-title = Erase { $name }?
+erase-intro = This cannot be undone by anybody. Ask whoever looks after the records first: a law, a hold or an open request may forbid it.
+erase-goes = What goes
+erase-goes-account = The account: name, user name, password and sessions.
+erase-goes-classes = Places in classes, and how the person was connected to lessons.
+erase-goes-chat = All chat messages that the person wrote.
+erase-goes-record = Names that stand beside entries of the audit log.
+erase-goes-copies = Copies of the database that were made before updates. They hold everybody; a release from before the last update cannot be gone back to without a backup of yours.
+erase-stays = What stays
+erase-stays-record = The entries of the audit log, under the number { $id } and without a name. The log stays provable.
+erase-stays-written = What others wrote, even where it mentions the name: messages of others, names of classes and lessons.
+erase-stays-elsewhere = What has left the appliance: backups, printed pages, evidence that was taken away. Erase it there as well.
+erase-first = Step 1 of 2: the reason
+erase-second = Step 2 of 2: make sure
+erase-reason = Reason
+erase-reason-help = Goes into the audit log. It is a choice and not a text, so that no name gets into the log.
+erase-reason-none = Choose a reason
+erase-reason-missing = Choose why the person is erased.
+erase-reason-asked = The person or a parent asked for it
+erase-reason-no-longer-needed = What is kept is not needed any more
+erase-reason-mistake = The account was made by mistake
+erase-reason-ordered = A court or an authority ordered it
+erase-next = Go on
+erase-type = Type the user name { $username }
+erase-type-wrong = This is not the user name of the person to be erased.
+erase-go = Erase for good
+erase-in-lesson = A lesson that goes on holds something of this person: who is in it, was in it or began it. End that lesson, then erase.

@@ -36,6 +36,7 @@ record-somebody = somebody unknown
 record-no-class = no class
 record-a-guest = a guest
 record-person-gone = person { $id }
+record-person-erased = erased person { $id }
 record-class-gone = class { $id }
 record-hidden = (hidden)
 record-nothing = nothing
@@ -65,6 +66,12 @@ did-person-disabled = disabled the account of { $person }
 did-person-enabled = enabled the account of { $person }
 did-person-password-reset = set a new password for { $person }
 did-person-password-changed = chose a new password
+did-person-erased = erased { $person }: { $because ->
+    [asked] the person or a parent asked for it
+    [no_longer_needed] what was kept was not needed any more
+    [mistake] the account was made by mistake
+   *[other] a court or an authority ordered it
+}
 did-person-imported = imported a list: { $people } people, { $classes } classes, { $enrolments } enrolments
 
 did-class-created = made the class { $class }

@@ -8,6 +8,7 @@ mod asset;
 mod certificate;
 mod classes;
 mod connections;
+mod erase;
 mod evidence;
 mod home;
 mod import;
@@ -78,6 +79,9 @@ impl fmt::Debug for Admin {
 const IMPORT_FORM_BYTES_MAX: usize = 1024 * 1024;
 /// Hundreds of passwords are hashed.
 const IMPORT_TIME_MAX: Duration = Duration::from_mins(3);
+
+/// The whole database is written anew.
+const ERASE_TIME_MAX: Duration = Duration::from_mins(15);
 
 /// A whole log is read: millions of entries.
 const EVIDENCE_TIME_MAX: Duration = Duration::from_mins(15);
@@ -265,6 +269,17 @@ fn people_routes(routes: Routes<Admin>) -> Routes<Admin> {
         .add(
             post("/admin/people/{id}/password", EventKind::PasswordReset)
                 .handle(people::reset_password),
+        )
+        .add(
+            get("/admin/people/{id}/erase")
+                .access(ADMIN.with_step_up())
+                .audit(lists)
+                .handle(erase::form),
+        )
+        .add(
+            post("/admin/people/{id}/erase", EventKind::PersonErased)
+                .timeout(ERASE_TIME_MAX)
+                .handle(erase::erase),
         )
 }
 

@@ -230,7 +230,7 @@ async fn secret(admin: &Admin, reader: &Reader, created: &Created) -> Result<Res
 }
 
 /// The account, if it is of the reader's school.
-async fn find(admin: &Admin, caller: &Caller, id: i64) -> Result<Person, Problem> {
+pub(crate) async fn find(admin: &Admin, caller: &Caller, id: i64) -> Result<Person, Problem> {
     let person = admin.store.person(PersonId(id)).await.map_err(|error| store_problem(&error))?;
     person.filter(|person| person.school == caller.school).ok_or_else(Problem::not_found)
 }
@@ -256,6 +256,7 @@ fn page(
         form: entered.into_form(path.clone(), say("person-save"), reader.csrf()),
         reset: action("password", say("person-reset"), Weight::Plain),
         toggle: (who.person != person.id).then_some(toggle),
+        erase_href: (who.person != person.id).then(|| format!("{path}/erase")),
         record_href: record::about(About::Person(person.id.0)),
     }
 }

@@ -86,6 +86,8 @@ fn done(code: &str) -> Option<Flash> {
         "person-saved" => "done-person-saved",
         "person-disabled" => "done-person-disabled",
         "person-enabled" => "done-person-enabled",
+        "person-erased" => "done-person-erased",
+        "person-erased-traces" => "done-person-erased-traces",
         "class-added" => "done-class-added",
         "class-saved" => "done-class-saved",
         "class-archived" => "done-class-archived",
@@ -100,7 +102,8 @@ fn done(code: &str) -> Option<Flash> {
         "password-changed" => "done-password-changed",
         _ => return None,
     };
-    Some(Flash { tone: Tone::Good, text: say(key) })
+    let tone = if code == "person-erased-traces" { Tone::Warn } else { Tone::Good };
+    Some(Flash { tone, text: say(key) })
 }
 
 /// A page.

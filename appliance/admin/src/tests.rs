@@ -21,6 +21,8 @@ use tower::ServiceExt;
 
 use crate::{Admin, Custody, Live, Trust, routes};
 
+mod erase;
+
 struct Kit {
     dir: tempfile::TempDir,
     admin: Admin,

@@ -213,7 +213,7 @@ impl Identity {
     }
 
     /// An account of the admin's own district; another's does not exist for them.
-    async fn account(&self, by: &SignedIn, person: PersonId) -> Result<Person, Error> {
+    pub(crate) async fn account(&self, by: &SignedIn, person: PersonId) -> Result<Person, Error> {
         self.store
             .person(person)
             .await
@@ -222,7 +222,7 @@ impl Identity {
             .ok_or(Error::NoSuchPerson)
     }
 
-    async fn keep_an_admin(&self, by: &SignedIn) -> Result<(), Error> {
+    pub(crate) async fn keep_an_admin(&self, by: &SignedIn) -> Result<(), Error> {
         let count = self
             .store
             .enabled_count(by.district, Role::Admin)

@@ -33,6 +33,12 @@ pub enum Error {
     NoSuchPerson,
     #[error("the last admin who can sign in must stay one")]
     LastAdmin,
+    #[error("nobody erases the own account")]
+    OwnAccount,
+    #[error("a lesson that goes on holds something of this person")]
+    InLesson,
+    #[error("the personal data in the record could not be erased")]
+    Openings,
     #[error("cannot {doing}")]
     Store {
         doing: &'static str,
@@ -51,6 +57,7 @@ impl Error {
             belfry_store::Error::Busy => Self::Busy,
             belfry_store::Error::Taken { what: "an account" } => Self::UsernameTaken,
             belfry_store::Error::NotFound { what: "account" } => Self::NoSuchPerson,
+            belfry_store::Error::InLesson => Self::InLesson,
             source => Self::Store { doing, source },
         }
     }

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod demo;
+mod erase;
 mod error;
 mod first;
 mod guest;

@@ -45,6 +45,14 @@ pub enum Error {
     NotFound { what: &'static str },
     #[error("{what} is not of this school")]
     OtherSchool { what: &'static str },
+    #[error("a lesson that has not ended holds something of this person")]
+    InLesson,
+    #[error("cannot remove {path}, a copy of the database made before an update")]
+    Copy {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("cannot {doing}")]
     Statement {
         doing: &'static str,
@@ -68,6 +76,8 @@ impl Error {
             | Self::Busy
             | Self::Taken { .. }
             | Self::NotFound { .. }
+            | Self::InLesson
+            | Self::Copy { .. }
             | Self::OtherSchool { .. } => false,
             Self::Statement { source, .. } => {
                 matches!(

@@ -7,6 +7,7 @@
 mod classes;
 mod connections;
 mod demo;
+mod erase;
 mod error;
 mod import;
 mod lessons;
@@ -21,6 +22,7 @@ mod writer;
 pub use classes::{Band, Class, ClassListed, Enrolled, EnrolledAs, NewClass};
 pub use connections::{KeptPresence, KeptWay, Troubles, WayUse};
 pub use demo::{DEMO_PEOPLE, DemoPerson};
+pub use erase::Erased;
 pub use error::Error;
 pub use import::{Import, Imported, Known, KnownPerson};
 pub use lessons::{ChatMessage, KeptLesson, Lesson, LessonChanges, NewLesson};

@@ -17,7 +17,13 @@ pub(crate) struct Domain {
 /// In the order in which they refer to each other.
 pub(crate) const DOMAINS: &[Domain] = &[
     Domain { name: "schools", steps: &[include_str!("../migrations/schools/0001.sql")] },
-    Domain { name: "people", steps: &[include_str!("../migrations/people/0001.sql")] },
+    Domain {
+        name: "people",
+        steps: &[
+            include_str!("../migrations/people/0001.sql"),
+            include_str!("../migrations/people/0002.sql"),
+        ],
+    },
     Domain {
         name: "classes",
         steps: &[
@@ -119,15 +125,30 @@ fn refuse_newer(
     Ok(())
 }
 
+/// How the names of copies go on after that of the database.
+const BEFORE: &str = ".before-";
+const COPYING: &str = ".copying";
+
+/// The copies of a database that lie beside it, finished or not.
+pub(crate) fn copies(path: &Path) -> Vec<PathBuf> {
+    let own = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let is_copy = |name: &std::ffi::OsStr| {
+        let tail = name.as_encoded_bytes().strip_prefix(own).unwrap_or_default();
+        tail.starts_with(BEFORE.as_bytes()) || tail.starts_with(COPYING.as_bytes())
+    };
+    let Some(directory) = path.parent() else { return Vec::new() };
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.filter(|entry| is_copy(&entry.file_name())).map(|entry| entry.path()).collect()
+}
+
 /// Keeps the database as it was: `belfry.db` with 5 steps done becomes `belfry.db.before-6`.
 fn copy_before(connection: &Connection, path: &Path, done_count: usize) -> Result<(), Error> {
-    let named = |tail: String| {
+    let named = |tail: &str| {
         let mut name = path.as_os_str().to_owned();
         name.push(tail);
         PathBuf::from(name)
     };
-    let (copy, partial) =
-        (named(format!(".before-{}", done_count + 1)), named(".copying".to_owned()));
+    let (copy, partial) = (named(&format!("{BEFORE}{}", done_count + 1)), named(COPYING));
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Migration {
         path: path.to_owned(),
         step: format!("copy to {}", copy.display()),

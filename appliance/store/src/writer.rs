@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::Error;
-use crate::migrations;
+use crate::{erase, migrations};
 
 /// Calls that may wait for the database at a time; more are told to come back.
 pub const WAITING_MAX: usize = 4_096;
@@ -77,16 +77,33 @@ impl Store {
         self.run(TransactionBehavior::Deferred, work).await
     }
 
+    /// Runs `work` outside any transaction, with the database to itself.
+    pub(crate) async fn alone<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection, &Path) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let path = Arc::clone(&self.path);
+        self.send(move |connection| work(connection, &path).map_err(|error| plain(&path, error)))
+            .await
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         behavior: TransactionBehavior,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let (answer, answered) = oneshot::channel();
         let path = Arc::clone(&self.path);
+        self.send(move |connection| in_transaction(connection, behavior, &path, work)).await
+    }
+
+    async fn send<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
             // Whoever asked may have gone away meanwhile; the work is done all the same.
-            let _ = answer.send(in_transaction(connection, behavior, &path, work));
+            let _ = answer.send(work(connection));
         });
         self.jobs.try_send(job).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => Error::Busy,
@@ -134,6 +151,7 @@ fn connect(path: &Path) -> Result<Connection, Error> {
         Connection::open_with_flags(path, flags).map_err(|source| Error::at_open(path, source))?;
     configure(&connection).map_err(|source| Error::at_open(path, source))?;
     migrations::migrate(&mut connection, path, migrations::DOMAINS)?;
+    erase::finish(&connection, path);
     Ok(connection)
 }
 
@@ -161,7 +179,8 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
-    connection.pragma_update(None, "secure_delete", "FAST")?;
+    // What is deleted leaves no bytes in its page; see `erase` for those of rows that were moved.
+    connection.pragma_update(None, "secure_delete", true)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
 }

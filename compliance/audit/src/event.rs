@@ -1,9 +1,9 @@
 //! The closed list of events.
 
 use crate::field::{
-    Actor, ChatMode, Class, Field, Fingerprint, Holding, Lesson, LessonEnd, Lock, Masked,
-    Participant, Person, PersonRole, RefusedBecause, School, Scope, Source, ThrottledBy, Value,
-    Word,
+    Actor, ChatMode, Class, ErasedBecause, Field, Fingerprint, Holding, Lesson, LessonEnd, Lock,
+    Masked, Participant, Person, PersonRole, RefusedBecause, School, Scope, Source, ThrottledBy,
+    Value, Word,
 };
 
 /// Whether what an event tells of was done or refused.
@@ -106,6 +106,10 @@ vocabulary! {
     PasswordReset = "person.password_reset", Done { person: Person }
     /// By the person itself.
     PasswordChanged = "person.password_changed", Done { person: Person }
+
+    /// All that is kept about a person is about to be erased; recorded before, as nothing is left to tell of
+    /// it after. The person's entries stay, under the number.
+    PersonErased = "person.erased", Done { person: Person, because: ErasedBecause }
 
     /// A list of people was taken over; what came of it follows, event by event.
     PeopleImported = "person.imported", Done { people: u64, classes: u64, enrolments: u64 }

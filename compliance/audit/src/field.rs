@@ -98,6 +98,13 @@ words! {
         WrongPassword = "wrong_password",
         Disabled = "disabled",
     }
+    /// Why a person was erased. Never free text: a name could stand in it.
+    ErasedBecause {
+        Asked = "asked",
+        NoLongerNeeded = "no_longer_needed",
+        Mistake = "mistake",
+        Ordered = "ordered",
+    }
     /// Which throttle held a sign-in back.
     ThrottledBy { Account = "account", Address = "address" }
     /// What a participant publishes.

@@ -19,8 +19,9 @@ pub use commitment::{SUBJECT_BYTES, commitment, subject_word};
 pub use declared::{Declared, Reason, no_audit};
 pub use event::{Detail, Event, EventKind, Outcome};
 pub use field::{
-    Actor, ChatMode, Class, Fingerprint, Holding, Lesson, LessonEnd, Lock, Masked, Participant,
-    Person, PersonRole, RefusedBecause, School, Scope, Source, ThrottledBy, Value, Word,
+    Actor, ChatMode, Class, ErasedBecause, Fingerprint, Holding, Lesson, LessonEnd, Lock, Masked,
+    Participant, Person, PersonRole, RefusedBecause, School, Scope, Source, ThrottledBy, Value,
+    Word,
 };
 pub use hash::{Hash, chain_hash, leaf_hash};
 pub use note::{Checkpoint, KeyType, NOTE_BYTES_MAX, NoteError, SignedNote, Signer, Verifier};

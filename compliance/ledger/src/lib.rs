@@ -26,6 +26,8 @@ mod verify;
 mod writer;
 
 #[cfg(test)]
+mod erase_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tree_tests;

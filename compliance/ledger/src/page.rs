@@ -123,15 +123,33 @@ pub(crate) fn read(path: &Path, search: &Search, count_max: u32) -> Result<Page,
             Some(word) => statement.query_map(params![before, count_max, word], entry)?.collect(),
         }
     };
-    let entries = rows().map_err(|error| match error.sqlite_error_code() {
+    let entries = rows().map_err(|error| unread(&error))?;
+    let full = entries.len() == count_max as usize;
+    let before = entries.last().map(|entry| entry.seq).filter(|seq| full && *seq > 1);
+    Ok(Page { entries, before })
+}
+
+fn unread(error: &rusqlite::Error) -> Error {
+    match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
             Error::Retry { reason: error.to_string() }
         }
         _ => Error::Fatal { reason: error.to_string() },
-    })?;
-    let full = entries.len() == count_max as usize;
-    let before = entries.last().map(|entry| entry.seq).filter(|seq| full && *seq > 1);
-    Ok(Page { entries, before })
+    }
+}
+
+/// The entries with an opening of a person, in order.
+pub(crate) fn openings_of(path: &Path, person: i64, user_name: &str) -> Result<Vec<u64>, Error> {
+    let rows = || -> rusqlite::Result<Vec<u64>> {
+        let connection = disk::open_for_reading(path)?;
+        let mut statement = connection.prepare(
+            "SELECT seq FROM opening WHERE block ->> '$.person' = ?1
+                OR (block ->> '$.person' IS NULL AND block ->> '$.user_name' = ?2) ORDER BY seq",
+        )?;
+        let wanted = params![person.to_string(), user_name];
+        statement.query_map(wanted, |row| row.get::<_, i64>(0).map(i64::unsigned_abs))?.collect()
+    };
+    rows().map_err(|error| unread(&error))
 }
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {

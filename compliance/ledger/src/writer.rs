@@ -223,6 +223,13 @@ impl Ledger {
         wait(self.send(event, Beside::Erases(entries))?)
     }
 
+    /// The entries beside which personal data of somebody stands: by the number in the member `person`, and,
+    /// where nobody knew whose it was, by the one in `user_name`. Reads the file, as
+    /// [`Ledger::page_blocking`].
+    pub fn openings_of_blocking(&self, person: i64, user_name: &str) -> Result<Vec<u64>, Error> {
+        page::openings_of(&self.inner.path, person, user_name)
+    }
+
     fn send(
         &self,
         event: Event,

@@ -124,8 +124,8 @@ export class Appliance {
     await this.launch();
   }
 
-  /** Ctrl-C; the process has to end by itself and cleanly. Removes the data. */
-  async stop() {
+  /** Ctrl-C; the process has to end by itself and cleanly. What it kept stays. */
+  async end() {
     if (this.process.exitCode === null && this.process.signalCode === null) {
       const ended = once(this.process, "exit");
       this.process.kill("SIGINT");
@@ -134,8 +134,16 @@ export class Appliance {
       clearTimeout(late);
     }
     const status = this.process.exitCode;
-    this.school.remove();
-    if (existsSync(this.data)) rmSync(this.data, { recursive: true });
     if (status !== 0) throw new Error(`the appliance ended with ${status ?? this.process.signalCode}`);
+  }
+
+  /** Ends it and removes the data. */
+  async stop() {
+    try {
+      await this.end();
+    } finally {
+      this.school.remove();
+      if (existsSync(this.data)) rmSync(this.data, { recursive: true });
+    }
   }
 }

@@ -41,6 +41,31 @@ export async function receivedTracks() {
   return rows;
 }
 
+/** Runs in the page, for a report: what each living connection is at, and what it has sent and received so far. */
+export async function connectionsNow() {
+  const told = [];
+  for (const connection of window.keptConnections) {
+    const { connectionState, signalingState } = connection;
+    if (connectionState === "closed") continue;
+    const none = new Promise((resolve) => setTimeout(resolve, 2_000, new Map()));
+    const stats = [...(await Promise.race([connection.getStats(), none])).values()];
+    const sent = stats
+      .filter((stat) => stat.type === "outbound-rtp")
+      .map((stat) => `${stat.kind[0]}${stat.rid ?? ""}:${stat.framesSent ?? stat.packetsSent}@${stat.frameWidth ?? 0}`);
+    const received = stats
+      .filter((stat) => stat.type === "inbound-rtp")
+      .map((stat) => `${stat.kind[0]}:${stat.framesDecoded ?? stat.packetsReceived}@${stat.frameWidth ?? 0}`);
+    const made = stats.filter((stat) => stat.type === "media-source" && stat.kind === "video").map((stat) => stat.frames ?? 0);
+    const off = connection.getSenders().map((sender) =>
+      `${sender.track?.readyState}${sender.track?.muted ? " muted" : ""}${sender.track?.enabled === false ? " off" : ""}` +
+      sender.getParameters().encodings.map((one) => (one.active ? "+" : "-")).join(""),
+    );
+    const sections = connection.getTransceivers().map((one) => `${one.mid}${one.receiver.track.kind[0]}${one.currentDirection}`);
+    told.push(`${connectionState}/${signalingState} [${sections}] senders ${off} pictures made ${made} sent ${sent} received ${received}`);
+  }
+  return `${told.join("; ")}; visible ${document.visibilityState}`;
+}
+
 /** Tracks of `kind` that grew between two readings: video by decoded frames, audio by energy. */
 export function grown(kind, before, after) {
   const measure = kind === "video" ? (row) => row.frames : (row) => row.energy;

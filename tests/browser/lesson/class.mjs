@@ -4,10 +4,14 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join as path } from "node:path";
 import { Appliance } from "../kit/appliance.mjs";
 import { startChromium, startFirefox } from "../kit/browsers.mjs";
+import { connectionsNow } from "../kit/media.mjs";
 import { ChromiumPerson, FirefoxPerson } from "../kit/person.mjs";
 import { whenFailed } from "../kit/scenarios.mjs";
 
 export const screenshots = process.env.BELFRY_SCREENSHOTS;
+
+/** Lines of the appliance's log that are shown with a failure. */
+const LOG_LINES = 40;
 
 export class Class {
   static async gather() {
@@ -25,7 +29,10 @@ export class Class {
     one.students = [one.first, one.second, one.third];
     one.everyone = [one.teacher, ...one.students];
     if (screenshots) mkdirSync(screenshots, { recursive: true });
-    whenFailed((id) => one.keepPictures(id));
+    whenFailed(async (id) => {
+      await one.tell(id);
+      await one.keepPictures(id);
+    });
     return one;
   }
 
@@ -43,6 +50,15 @@ export class Class {
   /** Takes a picture for people to look at; `full`: of the whole page. */
   async picture(person, name, fullPage = false) {
     if (screenshots) await person.page.screenshot({ path: path(screenshots, `${name}.png`), fullPage });
+  }
+
+  /** A line for everybody about their media, which tests/run repeats at its end, and the end of the appliance's log. */
+  async tell(id) {
+    for (const person of new Set([...this.everyone, ...this.everyPage])) {
+      const told = await person.evaluate(connectionsNow).catch((problem) => problem.message);
+      console.log(`seen ${id} ${person.username ?? "nobody"}: ${told}`);
+    }
+    for (const line of this.appliance.log.trimEnd().split("\n").slice(-LOG_LINES)) console.log(`log ${id} ${line}`);
   }
 
   async keepPictures(id) {

@@ -44,4 +44,17 @@ export async function recovery(all) {
     await panel(second, "Chat");
     await second.see("Still here after the cut");
   });
+
+  await scenario("lesson.38", "whoever is coming back when the line breaks once more has microphone and camera as before", async () => {
+    // Each time the new line breaks when the teacher's page has just made it: what it gave before is taken back by then, and
+    // not yet given again.
+    const lines = () => teacher.evaluate(() => window.keptConnections.length);
+    for (let again = 0; again < 3; again += 1) {
+      const before = await lines();
+      await appliance.killMedia();
+      await until("the teacher's page makes a new line", async () => (await lines()) > before);
+    }
+    await Promise.all(everyone.map((person) => person.receives("video", 3, 60_000)));
+    await Promise.all(everyone.map((person) => person.receives("audio", 1, 60_000)));
+  });
 }

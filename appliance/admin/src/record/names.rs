@@ -13,6 +13,7 @@ use crate::{Admin, store_problem};
 #[derive(Debug, Default)]
 pub(super) struct Names {
     people: BTreeMap<i64, String>,
+    erased: BTreeSet<i64>,
     classes: BTreeMap<i64, String>,
 }
 
@@ -50,6 +51,8 @@ impl Names {
             let person = admin.store.person(PersonId(id)).await;
             if let Some(person) = person.map_err(|error| store_problem(&error))? {
                 names.people.insert(id, person.name.into_inner());
+            } else if is_erased(admin, id).await? {
+                names.erased.insert(id);
             }
         }
         for id in classes {
@@ -62,8 +65,12 @@ impl Names {
     }
 
     pub(super) fn person(&self, id: i64) -> String {
-        let name = self.people.get(&id).cloned();
-        name.unwrap_or_else(|| say_with("record-person-gone", &[("id", id.to_string())]))
+        if let Some(name) = self.people.get(&id) {
+            return name.clone();
+        }
+        let erased = self.erased.contains(&id);
+        let key = if erased { "record-person-erased" } else { "record-person-gone" };
+        say_with(key, &[("id", id.to_string())])
     }
 
     pub(super) fn class(&self, id: i64) -> String {
@@ -83,6 +90,11 @@ impl Names {
             About::Lesson(id) => say_with("record-lesson", &[("id", id.to_string())]),
         }
     }
+}
+
+async fn is_erased(admin: &Admin, id: i64) -> Result<bool, Problem> {
+    let erased = admin.store.erased_at(PersonId(id)).await;
+    Ok(erased.map_err(|error| store_problem(&error))?.is_some())
 }
 
 /// The account of a participant's identity; guests have none.

@@ -1,17 +1,16 @@
 import {
   ConnectionState,
   DisconnectReason,
-  type LocalTrack,
   type Participant,
   Room,
   RoomEvent,
   setLogLevel,
-  Track,
 } from 'livekit-client';
-import type { OwnMedia } from './own-media.svelte';
+import { Giving } from './giving.svelte';
+import type { Kind, OwnMedia } from './own-media.svelte';
 import { prefs } from './prefs.svelte';
 import { heardAt, mediaOf, type PersonMedia } from './person-media';
-import type { Identity, MediaAccess, VideoCodec } from './protocol';
+import type { Identity, MediaAccess } from './protocol';
 import { codecToSend, pictureOptions, SCREEN, sendable } from './publishing';
 import { Sounds } from './sounds';
 
@@ -41,18 +40,14 @@ export class LessonMedia {
   soundBlocked = $state(false);
   sharing = $state(false);
   private readonly room: Room;
+  private readonly giving: Giving;
   private token: string | null = null;
-  private codec: VideoCodec = 'vp8';
   private retry: ReturnType<typeof setTimeout> | undefined;
   private attempt = 0;
   private ended = false;
   private refreshing = false;
   private looking: ReturnType<typeof setInterval> | undefined;
   private readonly sounds = new Sounds();
-  /** What the person wants to give; it outlives a line that had to be made anew. */
-  private wanted = $state({ microphone: false, camera: false });
-  private published = $state(false);
-
   /** `back`: the line to the server is there again. */
   constructor(private readonly own: OwnMedia, private readonly back: () => void) {
     this.room = new Room({
@@ -62,6 +57,7 @@ export class LessonMedia {
       reconnectPolicy: { nextRetryDelayInMs: ({ retryCount }) => RESUME_DELAYS_MS[Math.min(retryCount, RESUME_DELAYS_MS.length - 1)] ?? 0 },
       audioOutput: prefs.speaker ? { deviceId: prefs.speaker } : undefined,
     });
+    this.giving = new Giving(this.room, own);
     this.hear();
   }
 
@@ -73,10 +69,10 @@ export class LessonMedia {
   /** A token to enter with; a later one is kept for the next time the line has to be made anew. */
   use({ token, video_codec }: MediaAccess): void {
     this.token = token;
-    this.codec = codecToSend(video_codec ?? 'vp8', sendable());
+    this.giving.codec = codecToSend(video_codec ?? 'vp8', sendable());
     if (this.status !== 'idle' || this.ended) return;
-    this.wanted = { microphone: this.own.microphone !== null, camera: this.own.camera !== null };
-    this.looking ??= setInterval(() => this.refresh(), LOOK_EVERY_MS);
+    this.giving.begin();
+    this.looking ??= setInterval(() => this.look(), LOOK_EVERY_MS);
     void this.connect();
   }
 
@@ -95,11 +91,11 @@ export class LessonMedia {
   }
 
   get microphoneOn(): boolean {
-    return this.published ? (this.people.get(this.self)?.microphoneOn ?? false) : this.wanted.microphone;
+    return this.giving.published ? (this.people.get(this.self)?.microphoneOn ?? false) : this.giving.wanted.microphone;
   }
 
   get cameraOn(): boolean {
-    return this.published ? (this.people.get(this.self)?.cameraOn ?? false) : this.wanted.camera;
+    return this.giving.published ? (this.people.get(this.self)?.cameraOn ?? false) : this.giving.wanted.camera;
   }
 
   get self(): Identity {
@@ -107,56 +103,19 @@ export class LessonMedia {
   }
 
   /** Turns the microphone or camera on or off. False: the device could not be opened. */
-  async turn(kind: 'microphone' | 'camera', on: boolean): Promise<boolean> {
-    // Without a line it is a wish: the device opens or closes now, the line gets it when it is there.
-    if (!this.published) return this.wish(kind, on);
-    return this.give(kind, on);
-  }
-
-  private async wish(kind: 'microphone' | 'camera', on: boolean): Promise<boolean> {
-    this.wanted[kind] = on;
-    // The tracks are on their way to the server: what has changed meanwhile is made good after that.
-    if (this.room.state === ConnectionState.Connected) return true;
-    if (kind === 'microphone') {
-      if (!on) this.own.closeMicrophone();
-      return !on || (await this.own.openMicrophone()) !== null;
-    }
-    if (!on) this.own.closeCamera();
-    return !on || (await this.own.openCamera()) !== null;
-  }
-
-  private async give(kind: 'microphone' | 'camera', on: boolean): Promise<boolean> {
-    const source = kind === 'microphone' ? Track.Source.Microphone : Track.Source.Camera;
-    const publication = this.room.localParticipant.getTrackPublication(source);
-    if (publication) {
-      await (on ? publication.unmute() : publication.mute());
-    } else if (on) {
-      const track = kind === 'microphone' ? await this.own.openMicrophone() : await this.own.openCamera();
-      if (!track) return false;
-      await this.publish(track, kind);
-    }
+  async turn(kind: Kind, on: boolean): Promise<boolean> {
+    const opened = await this.giving.turn(kind, on);
     this.refresh();
-    return true;
+    return opened;
   }
 
   async share(on: boolean): Promise<void> {
-    await this.room.localParticipant.setScreenShareEnabled(on, SCREEN, pictureOptions(this.codec));
+    await this.room.localParticipant.setScreenShareEnabled(on, SCREEN, pictureOptions(this.giving.codec));
     this.refresh();
   }
 
   async useSpeaker(deviceId: string): Promise<void> {
     await this.room.switchActiveDevice('audiooutput', deviceId);
-  }
-
-  private async publish(track: LocalTrack, kind: 'microphone' | 'camera'): Promise<void> {
-    try {
-      await this.room.localParticipant.publishTrack(track, this.own.publishing(kind, this.codec));
-    } catch (error) {
-      // Refused, or the line broke meanwhile: nothing may stay open that nobody can see.
-      if (kind === 'microphone') this.own.closeMicrophone();
-      else this.own.closeCamera();
-      throw error;
-    }
   }
 
   private async connect(): Promise<void> {
@@ -166,20 +125,11 @@ export class LessonMedia {
       await this.room.connect(location.origin, this.token, { websocketTimeout: SOCKET_OPENS_WITHIN_MS });
       this.attempt = 0;
       this.status = 'connected';
-      await this.publishWanted();
+      await this.giving.publish();
     } catch {
       if (this.room.state === ConnectionState.Disconnected) this.again();
     }
     this.refresh();
-  }
-
-  /** What the person had open, in the device check or before the line was lost. */
-  private async publishWanted(): Promise<void> {
-    const kinds = (['microphone', 'camera'] as const).filter((kind) => this.wanted[kind]);
-    await Promise.allSettled(kinds.map((kind) => this.give(kind, true)));
-    const changed = (['microphone', 'camera'] as const).filter((kind) => kinds.includes(kind) !== this.wanted[kind]);
-    await Promise.allSettled(changed.map((kind) => this.give(kind, this.wanted[kind])));
-    this.published = true;
   }
 
   private again(): void {
@@ -233,7 +183,10 @@ export class LessonMedia {
       this.room.on(event, redraw);
     }
     this.room
-      .on(RoomEvent.LocalTrackUnpublished, (publication) => this.taken(publication.source))
+      .on(RoomEvent.LocalTrackUnpublished, ({ source }) => {
+        this.giving.taken(source);
+        redraw();
+      })
       .on(RoomEvent.ActiveSpeakersChanged, (speakers) => this.heard(speakers))
       .on(RoomEvent.AudioPlaybackStatusChanged, () => {
         this.soundBlocked = !this.room.canPlaybackAudio;
@@ -242,13 +195,12 @@ export class LessonMedia {
       .on(RoomEvent.SignalReconnecting, () => (this.status = 'reconnecting'))
       .on(RoomEvent.Reconnected, () => {
         this.status = 'connected';
+        void this.giving.restore().then(redraw);
         this.refresh();
       })
       .on(RoomEvent.SignalConnected, () => this.back())
       .on(RoomEvent.Disconnected, (reason) => {
-        // The library has stopped what was given; what is wanted is opened anew with the next line.
-        if (this.published) this.closeOwn();
-        this.published = false;
+        this.giving.over();
         this.refresh();
         // A failed first connect is handled where it was awaited.
         if (this.status === 'connecting') return;
@@ -259,24 +211,15 @@ export class LessonMedia {
       });
   }
 
-  /** The server took the track away, for example because cameras were locked: close the device. */
-  private taken(source: Track.Source): void {
-    // While the line is made anew the library takes each track back and gives it again.
-    if (this.room.state !== ConnectionState.Connected) return;
-    if (source === Track.Source.Microphone) this.own.closeMicrophone();
-    if (source === Track.Source.Camera) this.own.closeCamera();
-    this.refresh();
-  }
-
-  private closeOwn(): void {
-    this.own.closeMicrophone();
-    this.own.closeCamera();
-  }
-
   private heard(speakers: Participant[]): void {
     this.levels = new Map(speakers.map((one) => [one.identity, one.audioLevel]));
     const now = speakers.map((one) => one.identity);
     this.speakers = [...now, ...this.speakers.filter((one) => !now.includes(one))].slice(0, SPEAKERS_REMEMBERED);
+  }
+
+  private look(): void {
+    this.refresh();
+    if (this.room.state === ConnectionState.Connected) void this.own.lookAtCamera();
   }
 
   /** Once per burst of events: thirty people joining at the bell are one redraw. */
@@ -290,9 +233,7 @@ export class LessonMedia {
       const everyone: Participant[] = [localParticipant, ...remoteParticipants.values()];
       this.people = new Map(everyone.map((one) => [one.identity, mediaOf(one)]));
       this.sharing = localParticipant.isScreenShareEnabled;
-      if (this.published && this.room.state === ConnectionState.Connected) {
-        this.wanted = { microphone: localParticipant.isMicrophoneEnabled, camera: localParticipant.isCameraEnabled };
-      }
+      this.giving.follow();
     });
   }
 }

@@ -11,11 +11,12 @@ import {
 } from 'livekit-client';
 import { type DeviceLists, listDevices, newDevice, troubleOf, type Trouble } from './devices';
 import { SilenceWatch, watchLevel } from './level';
+import { CameraWatch } from './pictures';
 import { prefs, savePrefs } from './prefs.svelte';
 import type { VideoCodec } from './protocol';
 import { cameraOptions, soundOptions } from './publishing';
 import type { Quirks } from './quirks';
-import { type OwnTrack, settled, works } from './replaced';
+import { type OwnTrack, over, settled, works } from './replaced';
 
 const SOUND = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
 
@@ -46,6 +47,7 @@ export class OwnMedia {
   /** Who asks while a device opens gets what comes of it. */
   private readonly pending = new Map<Kind, Promise<unknown>>();
   private silence = new SilenceWatch();
+  private readonly pictures = new CameraWatch();
   private stopLevel: (() => void) | null = null;
   private readonly onDeviceChange = () => void this.devicesChanged();
 
@@ -93,6 +95,7 @@ export class OwnMedia {
 
   async openMicrophone(): Promise<LocalAudioTrack | null> {
     if (this.opening.microphone) await this.pending.get('microphone');
+    if (this.microphone && over(this.microphone)) this.closeMicrophone();
     if (this.microphone || this.opening.microphone) return this.microphone;
     const opened = this.open('microphone', (deviceId) =>
       createLocalAudioTrack({ deviceId, ...SOUND }),
@@ -158,6 +161,7 @@ export class OwnMedia {
 
   async openCamera(): Promise<LocalVideoTrack | null> {
     if (this.opening.camera) await this.pending.get('camera');
+    if (this.camera && over(this.camera)) this.closeCamera();
     if (this.camera || this.opening.camera) return this.camera;
     const opened = this.open('camera', (deviceId) =>
       createLocalVideoTrack({ deviceId, resolution: this.resolution, ...(deviceId ? {} : { facingMode: 'user' as const }) }),
@@ -214,6 +218,11 @@ export class OwnMedia {
     } catch (error) {
       this.trouble.microphone = troubleOf(error);
     }
+  }
+
+  /** To be called every second or so while the line is there. */
+  lookAtCamera(): Promise<void> {
+    return this.pictures.look(this.camera, (error) => (this.trouble.camera = troubleOf(error)));
   }
 
   async refreshDevices(): Promise<void> {

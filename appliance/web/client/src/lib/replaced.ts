@@ -11,6 +11,9 @@ export function works(track: OwnTrack): boolean {
   return track.mediaStreamTrack.readyState === 'live' && !track.isMuted;
 }
 
+/** It was stopped, by us or by the library, and gives nothing any more. */
+export const over = (track: OwnTrack): boolean => track.mediaStreamTrack.readyState === 'ended';
+
 /** Waits until the library has brought a published track back or given it up. */
 export function settled(track: OwnTrack): Promise<void> {
   return new Promise((done) => {
