@@ -173,6 +173,8 @@ pub struct Frame {
     pub path: String,
     pub me: Option<Me>,
     pub section: Option<Section>,
+    /// The reader has the record and nothing else.
+    pub auditor: bool,
     pub crumbs: Vec<Crumb>,
     pub flash: Option<Flash>,
 }
@@ -181,6 +183,7 @@ impl Frame {
     pub(crate) fn navigation(&self) -> Vec<NavItem> {
         Section::ALL
             .into_iter()
+            .filter(|section| !self.auditor || *section == Section::Record)
             .map(|section| NavItem {
                 href: section.href(),
                 label: section.label(),
@@ -188,6 +191,11 @@ impl Frame {
                 here: self.section == Some(section),
             })
             .collect()
+    }
+
+    /// The reader's first page.
+    pub(crate) fn home(&self) -> &'static str {
+        if self.auditor { Section::Record.href() } else { Section::Home.href() }
     }
 
     pub(crate) fn theme_switch(&self) -> ThemeSwitch<'_> {

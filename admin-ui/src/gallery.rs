@@ -419,13 +419,14 @@ fn settings() -> Settings {
 }
 
 fn record(any: bool) -> Record {
-    let row = |seq, actor: &str, text: &str, refused| RecordRow {
+    let row = |seq, actor: &str, text: &str, refused: bool| RecordRow {
         seq,
         at: "22 November 2026, 13:05:09".to_owned(),
         at_iso: "2026-11-22T13:05:09Z".to_owned(),
         actor: actor.to_owned(),
         actor_href: actor.starts_with('A').then(|| "/admin/record?about=p5".to_owned()),
         text: text.to_owned(),
+        beside: refused.then(|| "Typed: kim.l".to_owned()),
         refused,
     };
     let rows = vec![

@@ -356,6 +356,8 @@ pub struct RecordRow {
     pub actor_href: Option<String>,
     /// What happened, as the rest of a sentence that begins with the actor.
     pub text: String,
+    /// What stands beside the entry, and can be erased.
+    pub beside: Option<String>,
     pub refused: bool,
 }
 

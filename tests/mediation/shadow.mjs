@@ -140,6 +140,30 @@ try {
     changed[Math.floor(changed.length / 2)] ^= 1;
     check(verify(changed).status !== 0, "a changed byte was not noticed");
   });
+  await scenario("mediation.14", "an auditor reads the record and takes evidence of it, and reaches nothing else", async () => {
+    const auditor = new Client(new URL(appliance.url), ca);
+    await auditor.signIn(appliance.signIns().find(({ role }) => role === "auditor"));
+    const csrf = /name="csrf" value="([^"]+)"/.exec((await auditor.get("/admin/record")).body)[1];
+    const ways = execFileSync(appliance.binary, ["ways-in"], { encoding: "utf8" }).trim().split("\n").map((line) => line.split("\t"));
+    const refusedBefore = events("auth.access_refused").length;
+    let refused = 0;
+    for (const [kind, name, who] of ways.filter(([one]) => ["page", "api", "app", "socket"].includes(one))) {
+      if (/auditor|anybody|signed-in|token/.test(who)) continue;
+      const [method, route] = name.split(" ");
+      const answer = await auditor.request(method, route.replaceAll(/\{\*?\w+\}/g, "1"), method === "GET" ? {} : { form: { csrf } });
+      check(answer.status === 403, `${kind} ${name}: ${answer.status}`);
+      check(!pupils.some((pupil) => answer.body.includes(pupil)), `${name} shows names`);
+      refused += 1;
+    }
+    check(refused > 40, `only ${refused} ways were tried`);
+    figure("mediation_ways_refused_to_an_auditor", refused, "ways");
+    await until("the refusals are in the record", () => events("auth.access_refused").length >= refusedBefore + refused);
+    const taken = await auditor.post("/admin/record/evidence", { level: "auditor" }, "/admin/record/evidence");
+    check(taken.status === 200, `evidence: ${taken.status}`);
+    check((await auditor.post("/admin/record/evidence", { level: "full" }, "/admin/record/evidence")).status === 403, "all names went out");
+    const signedIn = events("auth.stepped_up").at(-1).act.id;
+    check(events("evidence.exporting").at(-1).act.id === signedIn, "the export is not the auditor's");
+  });
 } finally {
   await appliance.stop();
 }

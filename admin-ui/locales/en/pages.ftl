@@ -20,6 +20,7 @@ theme-light = Light colours
 theme-dark = Dark colours
 
 role-admin = Administrator
+role-auditor = Auditor
 role-teacher = Teacher
 role-student = Student
 

@@ -101,13 +101,16 @@ impl Entered {
         Ok(Wanted { level, sampling })
     }
 
-    fn into_form(self, csrf: String) -> Form {
+    /// Whether all names may go out is for whoever keeps the records to decide, not for an auditor.
+    fn into_form(self, reader: &Reader) -> Form {
+        let csrf = reader.csrf();
         let levels = [
             ("auditor", "evidence-level-auditor"),
             ("full", "evidence-level-full"),
             ("public", "evidence-level-public"),
         ];
-        let levels = levels.map(|(value, key)| Choice::new(value, say(key))).to_vec();
+        let offered = levels.iter().filter(|(value, _)| *value != "full" || !reader.is_auditor());
+        let levels = offered.map(|(value, key)| Choice::new(*value, say(key))).collect();
         let count = Control::Number { min: 1, max: SAMPLE_MAX };
         Form::new("/admin/record/evidence", say("evidence-export"))
             .csrf(csrf)
@@ -180,6 +183,11 @@ pub(crate) async fn export(
     form: Fields,
 ) -> Result<Response, Problem> {
     let wanted = match Entered::read(&form) {
+        Ok(wanted) if wanted.level == Level::Full && reader.is_auditor() => {
+            let route = belfry_audit::Word::new("/admin/record/evidence");
+            audit.enqueue(Detail::AccessRefused { route });
+            return Err(Problem::forbidden());
+        }
         Ok(wanted) => wanted,
         Err(entered) => return Ok(refused(&page(&admin, &reader, Some(attention()), entered))),
     };
@@ -310,7 +318,7 @@ fn page(admin: &Admin, reader: &Reader, flash: Option<Flash>, entered: Entered) 
         verify: Form::new("/admin/record/verify", say("evidence-verify"))
             .csrf(reader.csrf())
             .weight(Weight::Plain),
-        export: entered.into_form(reader.csrf()),
+        export: entered.into_form(reader),
     }
 }
 

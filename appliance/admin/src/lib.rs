@@ -87,6 +87,8 @@ const ERASE_TIME_MAX: Duration = Duration::from_mins(15);
 const EVIDENCE_TIME_MAX: Duration = Duration::from_mins(15);
 
 const ADMIN: Access = Access::roles(&[Role::Admin]);
+/// The log, its state and evidence of it: what an auditor is for.
+const RECORD: Access = Access::roles(&[Role::Admin, Role::Auditor]);
 
 /// Every route of this crate.
 pub fn routes() -> Routes<Admin> {
@@ -153,26 +155,26 @@ fn record_routes(routes: Routes<Admin>) -> Routes<Admin> {
     routes
         .add(
             Draft::page(Method::GET, "/admin/record")
-                .access(ADMIN)
+                .access(RECORD)
                 .audit(Declared::Discloses(Holding::Record))
                 .handle(record::show),
         )
         .add(
             Draft::page(Method::GET, "/admin/record/evidence")
-                .access(ADMIN.with_step_up())
+                .access(RECORD.with_step_up())
                 .audit(state)
                 .handle(evidence::show),
         )
         .add(
             Draft::page(Method::POST, "/admin/record/verify")
-                .access(ADMIN.with_step_up())
+                .access(RECORD.with_step_up())
                 .audit(Declared::Audited(EventKind::RecordVerified))
                 .timeout(EVIDENCE_TIME_MAX)
                 .handle(evidence::verify),
         )
         .add(
             Draft::page(Method::POST, "/admin/record/evidence")
-                .access(ADMIN.with_step_up())
+                .access(RECORD.with_step_up())
                 .audit(Declared::Discloses(Holding::Record))
                 .timeout(EVIDENCE_TIME_MAX)
                 .handle(evidence::export),

@@ -25,6 +25,7 @@ const PAGE_ROWS: u32 = 50;
 pub(crate) fn role_label(role: Role) -> String {
     match role {
         Role::Admin => say("role-admin"),
+        Role::Auditor => say("role-auditor"),
         Role::Teacher => say("role-teacher"),
         Role::Student => say("role-student"),
     }

@@ -4,7 +4,7 @@ use axum::extract::FromRequestParts;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use belfry_admin_ui::{Crumb, Flash, Frame, Me, Page, Section, Theme, Tone, say};
 use belfry_http::{Caller, FORM, Fields, Problem, THEME_COOKIE, cookie};
-use belfry_model::Outside;
+use belfry_model::{Outside, Role};
 use http::StatusCode;
 use http::request::Parts;
 
@@ -49,6 +49,10 @@ impl Reader {
         self.caller.as_ref().map(|caller| caller.csrf.clone()).unwrap_or_default()
     }
 
+    pub(crate) fn is_auditor(&self) -> bool {
+        self.caller.as_ref().and_then(Caller::role) == Some(Role::Auditor)
+    }
+
     /// The frame of a page outside the administration.
     pub(crate) fn plain(&self, title: String) -> Frame {
         Frame {
@@ -56,6 +60,7 @@ impl Reader {
             place: self.place.clone(),
             theme: self.theme,
             path: self.path.clone(),
+            auditor: self.is_auditor(),
             me: self.caller.as_ref().map(|caller| Me {
                 name: caller.name().reveal().clone(),
                 csrf: caller.csrf.clone(),

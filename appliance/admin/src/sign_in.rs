@@ -61,10 +61,11 @@ pub(crate) async fn form(reader: Reader) -> Response {
     shown(&sign_in_page(&reader, &next, "", [None, None]))
 }
 
-/// Administrators have no lessons: their first page is the administration.
+/// Administrators and auditors have no lessons: their first page is theirs.
 fn landing(role: Role, next: &str) -> &str {
     match (role, next) {
         (Role::Admin, "/") => "/admin",
+        (Role::Auditor, "/") => "/admin/record",
         (_, next) => next,
     }
 }
@@ -210,7 +211,7 @@ fn password_page(reader: &Reader, who: &SignedIn, errors: PasswordErrors) -> Pla
 
 fn chars_min(role: Role) -> usize {
     match role {
-        Role::Admin | Role::Teacher => belfry_identity::STAFF_PASSWORD_CHARS_MIN,
+        Role::Admin | Role::Auditor | Role::Teacher => belfry_identity::STAFF_PASSWORD_CHARS_MIN,
         Role::Student => belfry_identity::STUDENT_PASSWORD_CHARS_MIN,
     }
 }

@@ -21,6 +21,7 @@ use tower::ServiceExt;
 
 use crate::{Admin, Custody, Live, Trust, routes};
 
+mod auditor;
 mod erase;
 
 struct Kit {

@@ -5,6 +5,7 @@
 use belfry_audit::{Declared, EventKind};
 use belfry_classroom::CommandKind;
 use belfry_http::{Access, Declaration, Need};
+use belfry_model::Role;
 use belfry_signalling::declared::{PacketKind, RequestKind};
 
 use crate::args::Command;
@@ -69,11 +70,16 @@ fn ways() -> Vec<Way> {
 fn who(access: &Access) -> String {
     let need = match access.need {
         Need::Public(_) => "anybody".to_owned(),
-        Need::Session => "signed-in or guest".to_owned(),
-        Need::Roles(roles) => roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(","),
+        Need::Session(roles) if roles.len() == Role::ALL.len() => "signed-in or guest".to_owned(),
+        Need::Session(roles) => format!("{},guest", words(roles)),
+        Need::Roles(roles) => words(roles),
         Need::Token(name) => name.to_owned(),
     };
     if access.step_up { format!("{need} (password again)") } else { need }
+}
+
+fn words(roles: &[Role]) -> String {
+    roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",")
 }
 
 fn record(audit: Declared) -> String {

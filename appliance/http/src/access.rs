@@ -17,8 +17,8 @@ pub struct Access {
 pub enum Need {
     /// Nothing; the reason says why that is right.
     Public(&'static str),
-    /// A session of an account or of a guest of one lesson.
-    Session,
+    /// A session of a guest of one lesson, or of an account with one of these roles.
+    Session(&'static [Role]),
     /// A session of an account with one of these roles.
     Roles(&'static [Role]),
     /// A token of its own kind in `Authorization` or `access_token`. The gate refuses a request
@@ -42,7 +42,12 @@ impl Access {
 
     /// Any account, and guests.
     pub const fn guest() -> Self {
-        Self::new(Need::Session)
+        Self::new(Need::Session(&Role::ALL))
+    }
+
+    /// Whoever has to do with lessons, guests too; not auditors, who have the record and nothing else.
+    pub const fn lessons() -> Self {
+        Self::new(Need::Session(&[Role::Admin, Role::Teacher, Role::Student]))
     }
 
     pub const fn roles(roles: &'static [Role]) -> Self {

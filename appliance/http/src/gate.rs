@@ -205,8 +205,11 @@ fn check(
                 return Err(Problem::sign_in_needed());
             }
         }
-        Need::Session => {
-            caller.ok_or_else(Problem::sign_in_needed)?;
+        Need::Session(roles) => {
+            let caller = caller.ok_or_else(Problem::sign_in_needed)?;
+            if !caller.role().is_none_or(|role| roles.contains(&role)) {
+                return Err(Problem::forbidden());
+            }
         }
         Need::Roles(roles) => {
             let caller = caller.ok_or_else(Problem::sign_in_needed)?;

@@ -64,8 +64,7 @@ fn attempts(route: &Declaration, passes: &[Pass]) -> Vec<Attempt> {
             add("no token".to_owned(), request(route, None, true), &[StatusCode::UNAUTHORIZED]);
             return attempts;
         }
-        Need::Session => &Role::ALL,
-        Need::Roles(roles) => roles,
+        Need::Session(roles) | Need::Roles(roles) => roles,
     };
     add("no session".to_owned(), request(route, None, true), &[StatusCode::UNAUTHORIZED]);
     let forged = Pass { role: Role::Admin, token: "forged".to_owned(), csrf: "x".to_owned() };

@@ -61,8 +61,8 @@ impl Identity {
         let password_hash = self.hasher.hash(password.clone()).await?;
         let row = NewPerson {
             school: new.school,
-            username,
-            name,
+            username: username.clone(),
+            name: name.clone(),
             role: new.role,
             password_hash,
             must_change: true,
@@ -71,7 +71,7 @@ impl Identity {
         let person =
             self.store.create_person(row, now).await.map_err(Error::store("create an account"))?;
         let detail = Detail::PersonCreated { person: Audited(person.0), role: word(new.role) };
-        self.record(by, detail, now).await?;
+        self.record_named(by, detail, (person, &name, &username), now).await?;
         self.store
             .set_disabled(person, false, now)
             .await
@@ -105,7 +105,8 @@ impl Identity {
             self.record(by, Detail::PersonRoleChanged { person, from, to }, now).await?;
         }
         if before.username != change.username || before.name != change.name {
-            self.record(by, Detail::PersonChanged { person: Audited(person.0) }, now).await?;
+            let detail = Detail::PersonChanged { person: Audited(person.0) };
+            self.record_named(by, detail, (person, &change.name, &change.username), now).await?;
         }
         self.store
             .change_person(person, change, now)
@@ -231,9 +232,33 @@ impl Identity {
         if count <= 1 { Err(Error::LastAdmin) } else { Ok(()) }
     }
 
+    /// With the names beside the entry: who a number was is what an auditor asks first. They are erased
+    /// with the person.
+    async fn record_named(
+        &self,
+        by: &SignedIn,
+        detail: Detail,
+        (person, name, username): (PersonId, &Pii<String>, &Pii<String>),
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let id = person.to_string();
+        let beside = names(&id, name, username);
+        let recorded = self.ledger.append_with(event(by, detail, now), &beside).await;
+        recorded.map(drop).map_err(Error::Ledger)
+    }
+
     async fn record(&self, by: &SignedIn, detail: Detail, now: Timestamp) -> Result<(), Error> {
         self.ledger.append(event(by, detail, now)).await.map(drop).map_err(Error::Ledger)
     }
+}
+
+/// What stands beside an entry about whoever is known by these names.
+pub(crate) fn names<'a>(
+    id: &'a str,
+    name: &'a Pii<String>,
+    username: &'a Pii<String>,
+) -> [(&'static str, &'a str); 3] {
+    [("name", name.reveal()), ("person", id), ("user_name", username.reveal())]
 }
 
 pub(crate) fn admin(by: &SignedIn) -> Result<(), Error> {
@@ -247,6 +272,7 @@ pub(crate) fn stepped_up(by: &SignedIn, now: Timestamp) -> Result<(), Error> {
 pub(crate) fn word(role: Role) -> PersonRole {
     match role {
         Role::Admin => PersonRole::Admin,
+        Role::Auditor => PersonRole::Auditor,
         Role::Teacher => PersonRole::Teacher,
         Role::Student => PersonRole::Student,
     }

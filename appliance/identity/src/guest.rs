@@ -74,7 +74,7 @@ impl Identity {
         let decided = decided.await.map_err(Error::store("throttle a guest"))?;
         let Err(retry_after_ms) = decided else { return Ok(()) };
         let detail = Detail::SignInThrottled { person: None, by: ThrottledBy::Address };
-        self.note(None, Actor::Anonymous, detail, now).await;
+        self.note(None, Actor::Anonymous, detail, None, now).await;
         Err(Error::Throttled { retry_after_ms })
     }
 

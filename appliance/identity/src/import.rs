@@ -8,7 +8,7 @@ use belfry_store::{Band, EnrolledAs, Import, NewPerson};
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
-use crate::accounts::{admin, stepped_up, word};
+use crate::accounts::{admin, names, stepped_up, word};
 use crate::error::Error;
 use crate::name::{display_name, normalise_username};
 use crate::password::generate;
@@ -71,10 +71,12 @@ impl Identity {
         let import = Import { people: rows, classes: list.classes, enrolments: list.enrolments };
         let made = self.store.import(by.school, import, now).await;
         let made = made.map_err(Error::store("take a list of people over"))?;
-        let people = made.people.iter().map(|(person, role)| Detail::PersonCreated {
-            person: Audited(person.0),
-            role: word(*role),
-        });
+        for ((person, role), first) in made.people.iter().zip(&passwords) {
+            let detail = Detail::PersonCreated { person: Audited(person.0), role: word(*role) };
+            let (id, account) = (person.to_string(), &first.account);
+            let beside = names(&id, &account.name, &account.username);
+            self.ledger.enqueue_with(event(by, detail, now), &beside);
+        }
         let classes =
             made.classes.iter().map(|class| Detail::ClassCreated { class: AuditedClass(class.0) });
         let enrolments = made.enrolments.iter().map(|(class, person, enrolled_as)| {
@@ -85,7 +87,7 @@ impl Identity {
             let (class, person) = (AuditedClass(class.0), Audited(person.0));
             Detail::EnrolmentAdded { class, person, role }
         });
-        for detail in people.chain(classes).chain(enrolments) {
+        for detail in classes.chain(enrolments) {
             self.ledger.enqueue(event(by, detail, now));
         }
         Ok(passwords)

@@ -36,7 +36,7 @@ pub enum PasswordRule {
 /// Whether a new password will do.
 pub fn check_password(password: &str, username: &str, role: Role) -> Result<(), PasswordRule> {
     let chars_min = match role {
-        Role::Admin | Role::Teacher => STAFF_PASSWORD_CHARS_MIN,
+        Role::Admin | Role::Auditor | Role::Teacher => STAFF_PASSWORD_CHARS_MIN,
         Role::Student => STUDENT_PASSWORD_CHARS_MIN,
     };
     if password.chars().count() < chars_min {

@@ -32,7 +32,7 @@ impl Policy {
     /// Of a session; a guest has no role.
     pub fn lifetime_of(&self, role: Option<Role>) -> Lifetime {
         match role {
-            Some(Role::Admin) => self.admin,
+            Some(Role::Admin | Role::Auditor) => self.admin,
             Some(Role::Teacher) => self.teacher,
             Some(Role::Student) => self.student,
             None => self.guest,

@@ -92,7 +92,8 @@ impl Identity {
                 self.count_failure(username.reveal(), &peer, now).await?;
                 let detail =
                     Detail::SignInRefused { person: person.as_ref().map(audited), because };
-                self.note(person.as_ref(), Actor::Anonymous, detail, now).await;
+                let typed = person.is_none().then_some(&username);
+                self.note(person.as_ref(), Actor::Anonymous, detail, typed, now).await;
                 return Err(Error::Wrong);
             }
         };
@@ -279,7 +280,7 @@ impl Identity {
             Decision::AddressWaits { retry_after_ms } => (ThrottledBy::Address, retry_after_ms),
         };
         let detail = Detail::SignInThrottled { person: account.map(audited), by };
-        self.note(account, Actor::Anonymous, detail, now).await;
+        self.note(account, Actor::Anonymous, detail, None, now).await;
         Err(Error::Throttled { retry_after_ms })
     }
 
@@ -309,19 +310,25 @@ impl Identity {
         subjects(&self.keys.throttle().current, username, peer)
     }
 
-    /// Enqueues an event about somebody who is not signed in.
+    /// Enqueues an event about somebody who is not signed in. `typed`: a user name that nobody has, as it was
+    /// typed; it stands beside the entry. What cannot be a user name is not kept: it may be a password.
     pub(crate) async fn note(
         &self,
         about: Option<&Person>,
         actor: Actor,
         detail: Detail,
+        typed: Option<&Pii<String>>,
         now: Timestamp,
     ) {
         let scope = match about {
             Some(person) => Scope::school(person.district.0, person.school.0),
             None => Scope::district(self.district().await.0),
         };
-        self.ledger.enqueue(Event { at_ms: now.0, scope, actor, detail });
+        let event = Event { at_ms: now.0, scope, actor, detail };
+        match typed.map(Pii::reveal).filter(|typed| !typed.is_empty()) {
+            Some(typed) => self.ledger.enqueue_with(event, &[("user_name", typed)]),
+            None => self.ledger.enqueue(event),
+        }
     }
 
     /// The district of this appliance; 0 before it was set up.

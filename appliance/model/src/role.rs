@@ -8,17 +8,20 @@ use serde::{Deserialize, Serialize};
 pub enum Role {
     /// District IT: settings, people, classes. Not a way into lessons.
     Admin,
+    /// Reads the audit log, checks it and takes evidence of it away. Nothing else.
+    Auditor,
     Teacher,
     Student,
 }
 
 impl Role {
-    pub const ALL: [Self; 3] = [Self::Admin, Self::Teacher, Self::Student];
+    pub const ALL: [Self; 4] = [Self::Admin, Self::Auditor, Self::Teacher, Self::Student];
 
     /// The stable name that databases and wires hold.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Admin => "admin",
+            Self::Auditor => "auditor",
             Self::Teacher => "teacher",
             Self::Student => "student",
         }

@@ -22,7 +22,7 @@ const fn student(username: &'static str, name: &'static str) -> DemoPerson {
     DemoPerson { username, name, role: Role::Student }
 }
 
-/// An admin, two teachers and one class of thirty, in that order.
+/// An admin, two teachers, one class of thirty and an auditor, in that order.
 pub const DEMO_PEOPLE: &[DemoPerson] = &[
     DemoPerson { username: "admin", name: "Robin Whitfield", role: Role::Admin },
     DemoPerson { username: "m.okafor", name: "Maya Okafor", role: Role::Teacher },
@@ -57,6 +57,7 @@ pub const DEMO_PEOPLE: &[DemoPerson] = &[
     student("bianca.r", "Bianca Rossi"),
     student("caleb.j", "Caleb Johnson"),
     student("dalia.m", "Dalia Mizrahi"),
+    DemoPerson { username: "auditor", name: "Sasha Lindgren", role: Role::Auditor },
 ];
 
 /// The class that both teachers teach, all day long, so that whenever somebody tries the
@@ -109,7 +110,7 @@ fn seed(
     let class = insert_class(tx, &new, now)?;
     for (person, id) in &people {
         let enrolled_as = match person.role {
-            Role::Admin => continue,
+            Role::Admin | Role::Auditor => continue,
             Role::Teacher => EnrolledAs::Teacher,
             Role::Student => EnrolledAs::Student,
         };
@@ -142,6 +143,7 @@ mod tests {
         let people = store.people(school, None, 0, 100).await.unwrap().people;
         let count = |role| people.iter().filter(|person| person.role == role).count();
         assert_eq!((count(Role::Admin), count(Role::Teacher), count(Role::Student)), (1, 2, 30));
+        assert_eq!(count(Role::Auditor), 1);
         let class = store.classes(school).await.unwrap().remove(0);
         assert_eq!((class.students_count, class.teachers.len()), (30, 2));
         let enrolled = store.enrolled(class.class.id).await.unwrap();

@@ -22,6 +22,7 @@ pub(crate) const DOMAINS: &[Domain] = &[
         steps: &[
             include_str!("../migrations/people/0001.sql"),
             include_str!("../migrations/people/0002.sql"),
+            include_str!("../migrations/people/0003.sql"),
         ],
     },
     Domain {
@@ -63,6 +64,24 @@ pub(crate) fn migrate(
     if !done.is_empty() {
         copy_before(connection, path, done.values().sum())?;
     }
+    // A table that others refer to can only be made anew while nobody follows references; whether all of
+    // them lead somewhere is looked at before the end. The switch does nothing inside a transaction.
+    let follow = |connection: &Connection, on: bool| {
+        let set = connection.pragma_update(None, "foreign_keys", on);
+        set.map_err(|source| Error::at_open(path, source))
+    };
+    follow(connection, false)?;
+    let applied = apply(connection, path, &pending);
+    follow(connection, true)?;
+    applied
+}
+
+/// All of the steps or none.
+fn apply(
+    connection: &mut Connection,
+    path: &Path,
+    pending: &[(&'static str, usize, &'static str)],
+) -> Result<(), Error> {
     let failed = |step: String| {
         move |source: rusqlite::Error| match source.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => Error::DiskFull { path: path.to_owned() },
@@ -84,10 +103,19 @@ pub(crate) fn migrate(
         transaction
             .execute(
                 "INSERT INTO migration (domain, number) VALUES (?1, ?2)",
-                params![domain, i64::try_from(number).expect("a handful of steps")],
+                params![domain, i64::try_from(*number).expect("a handful of steps")],
             )
             .map_err(failed(format!("{domain} {number}")))?;
         tracing::info!(domain, number, "migrated the database");
+    }
+    let dangling = transaction
+        .prepare("PRAGMA foreign_key_check")
+        .and_then(|mut statement| statement.exists([]))
+        .map_err(failed("check of references".to_owned()))?;
+    if dangling {
+        let source = "a row refers to one that is not there".into();
+        let step = "check of references".to_owned();
+        return Err(Error::Migration { path: path.to_owned(), step, source });
     }
     transaction.commit().map_err(failed("commit".to_owned()))
 }

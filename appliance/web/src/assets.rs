@@ -35,6 +35,9 @@ pub(crate) async fn home(caller: Option<Caller>, headers: HeaderMap) -> Response
         Session::Person(person) if person.role == Role::Admin => {
             Redirect::to("/admin").into_response()
         }
+        Session::Person(person) if person.role == Role::Auditor => {
+            Redirect::to("/admin/record").into_response()
+        }
         Session::Person(_) => index(),
     }
 }

@@ -68,14 +68,14 @@ fn shell(routes: Routes<Web>) -> Routes<Web> {
         )
         .add(
             Draft::app("/lesson/{lesson}")
-                .access(Access::guest())
+                .access(Access::lessons())
                 .audit(no_audit("the application's shell; the class socket is what opens a lesson"))
                 .handle(assets::shell),
         )
         .add(Draft::asset("/assets/{*path}").access(public_file).audit(file).handle(assets::file))
         .add(
             Draft::socket("/class/{lesson}")
-                .access(Access::guest())
+                .access(Access::lessons())
                 .audit(no_audit("the lesson records who waits, joins and leaves, and each command"))
                 .handle(socket::open),
         )
@@ -87,7 +87,7 @@ fn queries(routes: Routes<Web>) -> Routes<Web> {
     routes
         .add(
             Draft::api(Method::GET, "/app/api/me")
-                .access(Access::guest())
+                .access(Access::lessons())
                 .audit(reads)
                 .handle(api::me),
         )
@@ -112,13 +112,13 @@ fn queries(routes: Routes<Web>) -> Routes<Web> {
         )
         .add(
             Draft::api(Method::GET, "/app/api/lessons/{lesson}")
-                .access(Access::guest())
+                .access(Access::lessons())
                 .audit(reads)
                 .handle(api::lesson),
         )
         .add(
             Draft::api(Method::POST, "/app/api/telemetry")
-                .access(Access::guest())
+                .access(Access::lessons())
                 .audit(no_audit("figures of the sender's own connection"))
                 .body_bytes_max(belfry_ops::REPORT_BYTES_MAX)
                 .handle(telemetry::take),

@@ -91,7 +91,7 @@ macro_rules! words {
 
 words! {
     /// What an account may do.
-    PersonRole { Admin = "admin", Teacher = "teacher", Student = "student" }
+    PersonRole { Admin = "admin", Auditor = "auditor", Teacher = "teacher", Student = "student" }
     /// Why a sign-in was refused.
     RefusedBecause {
         UnknownName = "unknown_name",

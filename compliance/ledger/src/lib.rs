@@ -36,7 +36,7 @@ pub use belfry_audit::{Actor, Detail, Event, EventKind, Hash, Scope};
 pub use error::{Error, OpenError};
 pub use export::{ExportError, Exported, Openings, export, newest_checkpoint};
 pub use fork::{Fork, ForkError, fork};
-pub use page::{About, Entry, Page, Search};
+pub use page::{About, Commitment, Entry, Page, Search};
 pub use verify::{Finding, Unverified, Verified, file as verify};
 pub use writer::{APPEND_WAIT, Health, Ledger, RECORD_WAIT, THREAD_WAIT};
 

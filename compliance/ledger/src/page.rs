@@ -31,7 +31,17 @@ pub struct Entry {
     pub school: Option<i64>,
     /// The fields by name; a masked one reads `(masked)`.
     pub fields: Vec<(String, String)>,
+    pub beside: Commitment,
     pub leaf: Hash,
+}
+
+/// Whether an entry commits to personal data, and what that is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Commitment {
+    Nothing,
+    /// Members by name.
+    Open(Vec<(String, String)>),
+    Erased,
 }
 
 /// What is looked for; all that is said has to hold.
@@ -114,7 +124,8 @@ pub(crate) fn read(path: &Path, search: &Search, count_max: u32) -> Result<Page,
         };
         let order = if word.is_some() { "subject.seq" } else { "entry.seq" };
         let mut statement = connection.prepare(&format!(
-            "SELECT entry.seq, at_ms, kind, district, school, body, leaf FROM {from}
+            "SELECT entry.seq, at_ms, kind, district, school, body, leaf,
+                (SELECT block FROM opening WHERE opening.seq = entry.seq) FROM {from}
              WHERE {} ORDER BY {order} DESC LIMIT ?2",
             search.conditions()
         ))?;
@@ -155,9 +166,13 @@ pub(crate) fn openings_of(path: &Path, person: i64, user_name: &str) -> Result<V
 fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let op: String = row.get(2)?;
     let text: String = row.get(5)?;
-    let body: Value = serde_json::from_str(&text).map_err(|source| {
-        rusqlite::Error::FromSqlConversionFailure(5, rusqlite::types::Type::Text, Box::new(source))
-    })?;
+    let body = json(5, &text)?;
+    let block = row.get::<_, Option<String>>(7)?.map(|block| json(7, &block)).transpose()?;
+    let beside = match (body["pii"].is_string(), block) {
+        (false, _) => Commitment::Nothing,
+        (true, None) => Commitment::Erased,
+        (true, Some(block)) => Commitment::Open(members(&block)),
+    };
     let actor = &body["act"];
     Ok(Entry {
         seq: row.get::<_, i64>(0)?.unsigned_abs(),
@@ -169,12 +184,22 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         actor_id: Some(&actor["id"]).filter(|id| !id.is_null()).map(shown),
         district: row.get(3)?,
         school: row.get(4)?,
-        fields: body["d"]
-            .as_object()
-            .map(|fields| fields.iter().map(|(name, value)| (name.clone(), shown(value))).collect())
-            .unwrap_or_default(),
+        fields: members(&body["d"]),
+        beside,
         leaf: Hash(row.get(6)?),
     })
+}
+
+fn json(column: usize, text: &str) -> rusqlite::Result<Value> {
+    serde_json::from_str(text).map_err(|source| {
+        let kind = rusqlite::types::Type::Text;
+        rusqlite::Error::FromSqlConversionFailure(column, kind, Box::new(source))
+    })
+}
+
+fn members(object: &Value) -> Vec<(String, String)> {
+    let members = object.as_object().into_iter().flatten();
+    members.map(|(name, value)| (name.clone(), shown(value))).collect()
 }
 
 fn shown(value: &Value) -> String {

@@ -72,10 +72,10 @@ impl Queue {
 
     /// `true` if the event was dropped and counted instead. `answer`: for whoever wants to know when it
     /// is written, and does not depend on it.
-    pub(crate) fn enqueue(&mut self, event: Event, answer: Option<Answer>) -> bool {
+    pub(crate) fn enqueue(&mut self, event: Event, beside: Beside, answer: Option<Answer>) -> bool {
         let buffered = self.waiting.len() - self.appends;
         if buffered < self.buffer_max.unwrap_or(BUFFER_EVENTS_MAX) && self.gap.is_none() {
-            self.waiting.push_back(Waiting { event, answer, kept: true, beside: Beside::Nothing });
+            self.waiting.push_back(Waiting { event, answer, kept: true, beside });
             return false;
         }
         // Once there is a gap, later events belong to it until it is recorded: it has one place.

@@ -185,7 +185,7 @@ impl Ledger {
     /// goes on without one if the record cannot be written now; the event is kept and written later.
     pub async fn record(&self, event: Event) -> Option<Receipt> {
         let (answer, answered) = oneshot::channel();
-        self.keep(event, Some(answer));
+        self.keep(event, Beside::Nothing, Some(answer));
         tokio::time::timeout(RECORD_WAIT, answered).await.ok()?.ok()?.ok()
     }
 
@@ -248,13 +248,19 @@ impl Ledger {
     /// written events are kept, up to a limit, after which they are counted and the count is
     /// recorded; [`Ledger::health`] raises the alarm.
     pub fn enqueue(&self, event: Event) {
-        self.keep(event, None);
+        self.keep(event, Beside::Nothing, None);
     }
 
-    fn keep(&self, event: Event, answer: Option<Answer>) {
+    /// [`Ledger::enqueue`] with personal data beside the entry, as [`Ledger::append_with`].
+    pub fn enqueue_with(&self, event: Event, members: &[(&'static str, &str)]) {
+        self.keep(event, Beside::Opens(Opening::new(members)), None);
+    }
+
+    fn keep(&self, event: Event, beside: Beside, answer: Option<Answer>) {
         let mut state = self.inner.shared.lock();
         let answer = answer.filter(|_| state.damaged.is_none());
-        let first_dropped = state.queue.enqueue(event, answer) && state.queue.dropped() == 1;
+        let first_dropped =
+            state.queue.enqueue(event, beside, answer) && state.queue.dropped() == 1;
         drop(state);
         if first_dropped {
             tracing::error!("the record's buffer is full: events are counted instead of kept");

@@ -10,7 +10,7 @@ use belfry_admin_ui::{
     Choice, Control, Field, Pager, RecordAbout, RecordRow, Section, say, say_with,
 };
 use belfry_http::{Audit, Detail, EventKind, Fields, Problem};
-use belfry_ledger::{About, Entry, Search};
+use belfry_ledger::{About, Commitment, Entry, Search};
 use belfry_model::Timestamp;
 
 use self::names::Names;
@@ -185,6 +185,24 @@ fn date_error(text: &str) -> Option<String> {
     (!text.is_empty() && day_of(text).is_none()).then(|| say("record-date-wrong"))
 }
 
+/// What stands beside an entry, in words.
+fn beside(beside: &Commitment) -> Option<String> {
+    let members = match beside {
+        Commitment::Nothing => return None,
+        Commitment::Erased => return Some(say("record-beside-erased")),
+        Commitment::Open(members) => members,
+    };
+    let of = |wanted: &str| {
+        let found = members.iter().find(|(name, _)| name == wanted);
+        found.map(|(_, value)| value.as_str())
+    };
+    let username = of("user_name")?;
+    Some(match of("name") {
+        Some(name) => say_with("record-beside-name", &[("name", name), ("username", username)]),
+        None => say_with("record-beside-typed", &[("username", username)]),
+    })
+}
+
 fn row(entry: &Entry, names: &Names) -> RecordRow {
     let at = Timestamp(entry.at_ms);
     let person = entry.actor_id.as_deref().and_then(|id| id.parse().ok());
@@ -203,6 +221,7 @@ fn row(entry: &Entry, names: &Names) -> RecordRow {
         actor,
         actor_href: person.map(|id| about(About::Person(id))),
         text: sentence::of(entry, names),
+        beside: beside(&entry.beside),
         refused: entry.outcome == "refused",
     }
 }

@@ -52,6 +52,7 @@ fn in_words(name: &str, value: &str, entry: &Entry, names: &Names) -> String {
 fn role(word: &str) -> String {
     match word {
         "admin" => say("role-admin"),
+        "auditor" => say("role-auditor"),
         "teacher" => say("role-teacher"),
         "student" => say("role-student"),
         other => other.to_owned(),

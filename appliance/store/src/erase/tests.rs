@@ -109,6 +109,30 @@ async fn nothing_of_an_erased_person_is_left_in_any_file() {
 }
 
 #[tokio::test]
+async fn an_older_database_gets_the_auditors_role_and_keeps_what_belongs_to_its_people() {
+    let (dir, store, school) = one_school().await;
+    let kim = store.create_person(somebody(school, "kim", Role::Teacher), NOW).await.unwrap();
+    let last = store.create_person(somebody(school, "lee", Role::Student), NOW).await.unwrap();
+    let class = NewClass { school, name: "4b".to_owned(), band: Band::K5 };
+    let class = store.create_class(class, NOW).await.unwrap();
+    store.enrol(class, kim, EnrolledAs::Teacher, NOW).await.unwrap();
+    store.erase_person(last, NOW).await.unwrap();
+    drop(store);
+    let path = dir.path().join("belfry.db");
+    // As it was before: the step is taken again on what it has made, without the new role in use.
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute("DELETE FROM migration WHERE domain = 'people' AND number = 3", []).unwrap();
+    drop(connection);
+    let store = Store::open(&path).unwrap();
+    assert_eq!(store.enrolled(class).await.unwrap().len(), 1, "places in classes stay");
+    let auditor = store.create_person(somebody(school, "aud", Role::Auditor), NOW).await.unwrap();
+    assert!(auditor.0 > last.0, "the number of the erased is not given again");
+    assert_eq!(store.person(auditor).await.unwrap().unwrap().role, Role::Auditor);
+    assert!(store.enrol(class, auditor, EnrolledAs::Student, NOW).await.is_ok(), "references hold");
+    assert!(dir.path().join("belfry.db.before-10").exists());
+}
+
+#[tokio::test]
 async fn traces_that_could_not_be_removed_go_at_the_next_start() {
     let (dir, store, school) = one_school().await;
     let mut new = somebody(school, "quillon", Role::Student);
