@@ -31,8 +31,8 @@ impl Store {
     /// sessions, enrolments, presence, and what was written in chats. Its number stays.
     ///
     /// Refused with [`Error::InLesson`] as long as [`Store::is_in_lesson`]. The whole file is written anew,
-    /// since SQLite leaves copies of rows that it has moved; other calls wait meanwhile. Copies made before
-    /// migrations are removed: nobody can change what an older release wrote.
+    /// since releases before this one left bytes of changed and deleted rows in free places; other calls wait
+    /// meanwhile. Copies made before migrations are removed: nobody can change what an older release wrote.
     pub async fn erase_person(&self, person: PersonId, now: Timestamp) -> Result<Erased, Error> {
         self.write(move |tx| erase(tx, person, now)).await?;
         self.alone(move |connection, path| match scrub(connection, path, now) {

@@ -6,8 +6,8 @@ use super::Erased;
 use crate::people::tests::somebody;
 use crate::schools::tests::{NOW, one_school};
 use crate::{
-    Band, ChatMessage, EnrolledAs, Error, Holder, LessonChanges, NewClass, NewLesson, SessionRow,
-    Store,
+    Band, ChatMessage, EnrolledAs, Error, Holder, LessonChanges, NewClass, NewLesson, PersonChange,
+    SessionRow, Store,
 };
 
 /// Every file of the directory that holds the bytes, in UTF-8 or UTF-16.
@@ -46,8 +46,7 @@ async fn lesson_with_chat(store: &Store, new: NewLesson, text: &str) -> belfry_m
 #[tokio::test]
 async fn nothing_of_an_erased_person_is_left_in_any_file() {
     let (dir, store, school) = one_school().await;
-    // Rows are moved from page to page as others come and go: what they leave there is what a deletion alone
-    // does not reach.
+    // Many, so that there is more than one page of each table and index.
     let name = |number: u32| format!("Quillon{number:04}x Vantongeren");
     let mut people = Vec::new();
     for number in 0..300 {
@@ -148,4 +147,49 @@ async fn traces_that_could_not_be_removed_go_at_the_next_start() {
     std::fs::write(&stuck, "Quillon Vantongeren").unwrap();
     let _store = Store::open(&dir.path().join("belfry.db")).unwrap();
     assert_eq!(files_with(dir.path(), "Quillon Vantongeren"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn rows_that_were_moved_before_they_were_erased_leave_no_copy() {
+    let (dir, store, school) = one_school().await;
+    let username = |number: u32| {
+        format!("quillon{number:04}{}", "x".repeat(usize::try_from(number % 23).unwrap()))
+    };
+    let mut people = Vec::new();
+    // In no order and of different lengths, and many are renamed: pages split, and rows move.
+    for number in (0..400).map(|at| at * 173 % 400) {
+        let new = somebody(school, &username(number), Role::Student);
+        people.push((number, store.create_person(new, NOW).await.unwrap()));
+    }
+    for (number, person) in people.iter().filter(|(number, _)| number % 3 == 0) {
+        let change = PersonChange {
+            username: Pii::new(format!("z{}", username(*number))),
+            name: Pii::new(format!("Quillon {number} of a much longer name than before")),
+            role: Role::Student,
+        };
+        store.change_person(*person, change, NOW).await.unwrap();
+    }
+    for (number, person) in people.iter().filter(|(number, _)| number % 16 == 0) {
+        store.erase_person(*person, NOW).await.unwrap();
+        let left = files_with(dir.path(), &format!("quillon{number:04}"));
+        assert_eq!(left, Vec::<String>::new(), "{number}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_older_release_left_in_free_places_goes_too() {
+    let (dir, store, school) = one_school().await;
+    let mut new = somebody(school, "quillon", Role::Student);
+    new.name = Pii::new("Quillon Vantongeren, as the name once was".to_owned());
+    let person = store.create_person(new, NOW).await.unwrap();
+    drop(store);
+    let path = dir.path().join("belfry.db");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.pragma_update(None, "secure_delete", false).unwrap();
+    connection.execute("UPDATE person SET name = 'Q' WHERE id = ?1", [person.0]).unwrap();
+    drop(connection);
+    let store = Store::open(&path).unwrap();
+    assert!(!files_with(dir.path(), "Vantongeren").is_empty(), "the bytes are still there");
+    store.erase_person(person, NOW).await.unwrap();
+    assert_eq!(files_with(dir.path(), "Vantongeren"), Vec::<String>::new());
 }
