@@ -50,6 +50,11 @@ impl Command {
             Self::WaysIn,
             Self::Ledger(Ledger::Verify(LedgerVerify { data: nothing(), outside: Vec::new() })),
             Self::Ledger(Ledger::Checkpoint(nothing())),
+            Self::Ledger(Ledger::Serve(LedgerServe {
+                data: nothing(),
+                socket: None,
+                may: Vec::new(),
+            })),
             Self::Settings,
             Self::Media,
         ];
@@ -73,6 +78,10 @@ impl Command {
             Self::Ledger(Ledger::Checkpoint(_)) => {
                 ("ledger checkpoint", no_audit!("a size and a hash, made to be given to others"))
             }
+            Self::Ledger(Ledger::Serve(_)) => (
+                "ledger serve",
+                no_audit!("what it is sent is recorded, with the user that sent it"),
+            ),
             Self::Settings => ("settings", no_audit!("prints what this release is made of")),
             Self::Media => {
                 ("media", no_audit!("a worker of the appliance, which records its start"))
@@ -87,6 +96,20 @@ pub(crate) enum Ledger {
     Verify(LedgerVerify),
     /// Prints the last published checkpoint and the key that signs it: keep both elsewhere
     Checkpoint(Data),
+    /// Writes the record for `serve`, which starts it; with --socket as a service under a user of its own
+    Serve(LedgerServe),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LedgerServe {
+    #[command(flatten)]
+    pub(crate) data: Data,
+    /// Where to listen; `serve` finds it by the setting `ledger.socket`
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// A user, by number, whose processes may have something recorded; may be given repeatedly
+    #[arg(long, value_name = "USER")]
+    pub(crate) may: Vec<u32>,
 }
 
 #[derive(Debug, ClapArgs)]

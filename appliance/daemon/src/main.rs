@@ -46,6 +46,10 @@ fn main() -> ExitCode {
         }
         Command::Ledger(args::Ledger::Verify(verify)) => ledger::verify(&verify),
         Command::Ledger(args::Ledger::Checkpoint(data)) => ledger::checkpoint(&data),
+        Command::Ledger(args::Ledger::Serve(serve)) => {
+            log();
+            ledger::serve(serve)
+        }
         Command::Settings => {
             console::settings();
             Ok(())

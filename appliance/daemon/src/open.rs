@@ -47,11 +47,13 @@ impl Kept {
     }
 }
 
-/// `given` are values from the command line, by a setting's key; they win over all others.
+/// `given` are values from the command line, by a setting's key; they win over all others. `record`
+/// opens the record.
 pub(crate) async fn open(
     file: Option<&Path>,
     demo: bool,
     given: impl Fn(&str) -> Option<String>,
+    record: impl AsyncFnOnce(&Settings) -> Result<Ledger>,
 ) -> Result<Kept> {
     let text = file
         .map(|path| {
@@ -68,7 +70,7 @@ pub(crate) async fn open(
     let lock = claim(data)?;
     let keys = Arc::new(Keys::open(&data.join("keys"))?);
     let store = Store::open(&data.join("belfry.db"))?;
-    let ledger = Ledger::open(&data.join("audit.db"))?;
+    let ledger = record(&first).await?;
     let stored = stored(&store).await?;
     let settings = load(&stored)?;
     let current = Arc::new(watch::Sender::new(Arc::new(settings.clone())));
@@ -128,6 +130,12 @@ async fn stored(store: &Store) -> Result<Vec<(String, String)>> {
     Ok(overrides.into_iter().map(|stored| (stored.key, stored.value)).collect())
 }
 
+/// For tests, which are no program that could be started once more.
+#[cfg(test)]
+pub(crate) async fn within(settings: &Settings) -> Result<Ledger> {
+    Ok(Ledger::open(&settings.ledger_record())?)
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
@@ -135,11 +143,11 @@ mod tests {
     use belfry_ledger::EventKind;
     use belfry_model::{Pii, Role};
 
-    use super::{Kept, now, open};
+    use super::{Kept, now, open, within};
 
     async fn start(data: &std::path::Path) -> Kept {
         let data = data.to_string_lossy().into_owned();
-        open(None, false, |key| (key == "data.dir").then(|| data.clone())).await.unwrap()
+        open(None, false, |key| (key == "data.dir").then(|| data.clone()), within).await.unwrap()
     }
 
     fn recorded(kept: &Kept, kind: EventKind) -> usize {
@@ -180,7 +188,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let _first = start(dir.path()).await;
         let data = dir.path().to_string_lossy().into_owned();
-        let second = open(None, false, |key| (key == "data.dir").then(|| data.clone())).await;
+        let second =
+            open(None, false, |key| (key == "data.dir").then(|| data.clone()), within).await;
         let error = second.err().expect("the first holds the directory").to_string();
         assert!(error.starts_with("another appliance runs on"), "{error}");
     }

@@ -15,6 +15,7 @@ use belfry_keys::KeyName;
 use belfry_model::Timestamp;
 use belfry_ops::{Ops, Reach};
 use belfry_session::{Config, LinkReport, Sessions, now};
+use belfry_settings::Settings;
 use belfry_signalling::{IceServers, token::Signer};
 use belfry_web::Web;
 use tokio::net::TcpListener;
@@ -27,7 +28,7 @@ use crate::args::Serve;
 use crate::certificates::Shown;
 use crate::open::Kept;
 use crate::refusals::Refusals;
-use crate::{console, https, lessons, media, names, open, ready, relay};
+use crate::{console, https, ledger, lessons, media, names, open, ready, relay};
 
 /// The name of the key that signs media tokens (`iss`).
 const TOKEN_ISSUER: &str = "belfry";
@@ -45,7 +46,14 @@ pub(crate) fn run(args: &Serve) -> Result<()> {
 }
 
 async fn serve(args: &Serve) -> Result<()> {
-    let kept = open::open(args.settings.as_deref(), args.demo, |key| args.given(key)).await?;
+    let mut recorder = None;
+    let record = async |settings: &Settings| {
+        let (ledger, process) = ledger::open(settings).await?;
+        recorder = process;
+        Ok(ledger)
+    };
+    let given = |key: &str| args.given(key);
+    let kept = open::open(args.settings.as_deref(), args.demo, given, record).await?;
     let certificates = Shown::open(&kept)?;
     let address = SocketAddr::new(kept.settings.https_address(), kept.settings.https_port());
     let listener = TcpListener::bind(address).await.map_err(|error| taken(address, error))?;
@@ -80,6 +88,9 @@ async fn serve(args: &Serve) -> Result<()> {
     let _ = stop.send(true);
     serving.await.context("the HTTPS front ended by itself")??;
     kept.record(Detail::ApplianceStopped {}).await;
+    if let Some(recorder) = recorder {
+        recorder.stop().await;
+    }
     outcome
 }
 

@@ -13,7 +13,8 @@ use crate::{open, serve, ways_in};
 async fn no_route_of_the_appliance_lets_in_whom_it_is_not_for() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().to_string_lossy().into_owned();
-    let kept = open::open(None, true, |key| (key == "data.dir").then(|| data.clone())).await;
+    let kept =
+        open::open(None, true, |key| (key == "data.dir").then(|| data.clone()), open::within).await;
     let kept = kept.unwrap();
     let (commands, _media) = mpsc::channel(8);
     let urls = vec!["stun:127.0.0.1:8443".to_owned()];

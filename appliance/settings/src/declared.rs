@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::load::Origin;
 use crate::value::{
-    ChatDefault, Field, Text, VideoCodec, absolute, between, host_names, optional_port, port,
-    reachable, title,
+    ChatDefault, Field, Text, VideoCodec, absolute, between, host_names, optional_absolute,
+    optional_port, port, reachable, title,
 };
 use crate::{Declaration, Flags};
 
@@ -78,6 +78,10 @@ macro_rules! settings {
 settings! {
     data_dir: PathBuf = "data.dir", "/var/lib/belfry", MACHINE, Field::Text, |v| absolute(v),
         "The one directory that holds databases, keys and certificates.";
+    ledger_record: Option<PathBuf> = "ledger.record", "", MACHINE, Field::Text, |v| optional_absolute(v.as_deref()),
+        "The file of the record; empty: `audit.db` in the data directory.";
+    ledger_socket: Option<PathBuf> = "ledger.socket", "", MACHINE, Field::Text, |v| optional_absolute(v.as_deref()),
+        "The socket of a `belfry ledger serve` that runs under a user of its own; empty: one is started.";
     https_address: IpAddr = "https.address", "::", MACHINE, Field::Text, |_| Ok(()),
         "The address that HTTPS listens on; `::` is every address, IPv4 included.";
     https_port: u16 = "https.port", "443", MACHINE, PORT, |v| port(*v),
@@ -181,6 +185,16 @@ accessors! {
 impl Settings {
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
+    }
+
+    /// The file of the record.
+    pub fn ledger_record(&self) -> PathBuf {
+        self.ledger_record.clone().unwrap_or_else(|| self.data_dir.join("audit.db"))
+    }
+
+    /// Where the process listens that writes the record; `None`: one is to be started.
+    pub fn ledger_socket(&self) -> Option<&Path> {
+        self.ledger_socket.as_deref()
     }
 
     /// Where the relay is reached by TCP.

@@ -182,6 +182,10 @@ pub(crate) fn absolute(path: &Path) -> Result<(), String> {
     }
 }
 
+pub(crate) fn optional_absolute(path: Option<&Path>) -> Result<(), String> {
+    path.map_or(Ok(()), absolute)
+}
+
 /// Addresses that clients can connect to.
 pub(crate) fn reachable(addresses: &[IpAddr]) -> Result<(), String> {
     let wrong = addresses.iter().find(|address| address.is_unspecified() || address.is_multicast());

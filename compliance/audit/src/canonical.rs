@@ -11,9 +11,10 @@
 //! | `dist` | the district's number |
 //! | `op` | the name of the event's kind |
 //! | `out` | `done` or `refused` |
-//! | `pii` | version 2 only: the salted commitment to what can be erased (hexadecimal) |
+//! | `pii` | from version 2: the salted commitment to what can be erased (hexadecimal), if there is any |
 //! | `sch` | the school's number, or null |
-//! | `v` | 1; 2 if there is a commitment |
+//! | `v` | 3 if there is `via`; else 2 if there is a commitment; else 1 |
+//! | `via` | version 3 only: the user on the machine whose process sent it, as the kernel says |
 
 use crate::event::Event;
 use crate::field::Value;
@@ -21,10 +22,13 @@ use crate::hash::Hash;
 
 /// The newest version of the canonical form that this crate writes. A change of members is a new
 /// version; old entries are never rewritten.
-pub const CANONICAL_VERSION: i64 = 2;
+pub const CANONICAL_VERSION: i64 = 3;
 
 /// The version of an entry without a commitment.
 const PLAIN_VERSION: i64 = 1;
+
+/// The version of an entry with a commitment that was not sent by another process.
+const COMMITTED_VERSION: i64 = 2;
 
 /// The largest integer that every JSON reader keeps exactly (RFC 8785 section 3.2.2.3).
 const INT_MAX: i64 = (1 << 53) - 1;
@@ -32,15 +36,16 @@ const INT_MAX: i64 = (1 << 53) - 1;
 impl Event {
     /// The canonical form; the same event always gives the same text.
     pub fn canonical(&self) -> String {
-        self.written(None)
+        self.canonical_via(None, None)
     }
 
     /// The canonical form of an event that commits to personal data beside it.
     pub fn canonical_with(&self, commitment: &Hash) -> String {
-        self.written(Some(commitment))
+        self.canonical_via(Some(commitment), None)
     }
 
-    fn written(&self, commitment: Option<&Hash>) -> String {
+    /// The canonical form of an event that the process of the user `via` has sent.
+    pub fn canonical_via(&self, commitment: Option<&Hash>, via: Option<u32>) -> String {
         let mut fields = self.detail.fields();
         fields.sort_unstable_by_key(|(name, _)| *name);
         let mut out = String::with_capacity(384);
@@ -72,7 +77,14 @@ impl Event {
         out.push_str(",\"sch\":");
         push_value(&mut out, &self.scope.school.map_or(Value::Null, Value::Int));
         out.push_str(",\"v\":");
-        push_int(&mut out, commitment.map_or(PLAIN_VERSION, |_| CANONICAL_VERSION));
+        match via {
+            Some(via) => {
+                push_int(&mut out, CANONICAL_VERSION);
+                out.push_str(",\"via\":");
+                push_int(&mut out, via.into());
+            }
+            None => push_int(&mut out, commitment.map_or(PLAIN_VERSION, |_| COMMITTED_VERSION)),
+        }
         out.push('}');
         out
     }
@@ -140,6 +152,15 @@ mod tests {
             leaf_hash(started.canonical().as_bytes()).to_string(),
             "752b8279d310c99a8f082a1239ee1252b127cc2a0801affb8088eac9e6ac5ad7"
         );
+    }
+
+    #[test]
+    fn version_3_says_whose_process_sent_it() {
+        let started = event(Detail::LessonStarted { lesson: Lesson(9), class: None });
+        let commitment = crate::commitment(&[1; 32], b"{}");
+        assert!(started.canonical_via(None, Some(998)).ends_with(r#","sch":2,"v":3,"via":998}"#));
+        let with = format!("\"pii\":\"{commitment}\",\"sch\":2,\"v\":3,\"via\":998}}");
+        assert!(started.canonical_via(Some(&commitment), Some(998)).ends_with(&with));
     }
 
     #[test]

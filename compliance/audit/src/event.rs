@@ -1,5 +1,7 @@
 //! The closed list of events.
 
+use serde::{Deserialize, Serialize};
+
 use crate::field::{
     Actor, ChatMode, Class, ErasedBecause, Field, Fingerprint, Holding, Lesson, LessonEnd, Lock,
     Masked, Participant, Person, PersonRole, RefusedBecause, School, Scope, Source, ThrottledBy,
@@ -22,8 +24,9 @@ impl Outcome {
     }
 }
 
-/// Something that happened, ready to be recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Something that happened, ready to be recorded. It goes to the process that records it as `serde`
+/// writes it; what is kept is its canonical form alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// Milliseconds since 1970. The order of the record is its sequence, never this.
     pub at_ms: i64,
@@ -63,7 +66,7 @@ macro_rules! vocabulary {
         }
 
         /// An event's kind with its fields.
-        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
         pub enum Detail { $($(#[$doc])* $kind { $($field: $type),* }),* }
 
         impl Detail {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// One field as the canonical form writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
@@ -46,7 +48,7 @@ impl<T: Field> Field for Option<T> {
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub struct $name(pub i64);
 
         impl Field for $name {
@@ -71,7 +73,7 @@ ids! {
 macro_rules! words {
     ($($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal),* $(,)? })*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum $name { $($variant),* }
 
         impl $name {
@@ -130,8 +132,15 @@ words! {
 
 /// A participant's identity on the wire: `p` and a person's number, or `g` and random characters.
 /// Anything else becomes `?`, so that no name can slip in.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "String")]
 pub struct Participant(String);
+
+impl From<String> for Participant {
+    fn from(text: String) -> Self {
+        Self::new(&text)
+    }
+}
 
 /// Characters of a participant's identity, at most.
 const PARTICIPANT_CHARS_MAX: usize = 64;
@@ -158,8 +167,15 @@ impl Field for Participant {
 
 /// A word of the appliance's own: a setting's key, a key's name, a rule, a version. Not a
 /// person's text: only ASCII letters, digits and `._-/+` are taken, the rest becomes `_`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "String")]
 pub struct Word(String);
+
+impl From<String> for Word {
+    fn from(text: String) -> Self {
+        Self::new(&text)
+    }
+}
 
 /// Characters of a [`Word`], at most.
 const WORD_CHARS_MAX: usize = 64;
@@ -182,7 +198,7 @@ impl Field for Word {
 }
 
 /// The SHA-256 fingerprint of a certificate, in lower-case hex.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Fingerprint(pub [u8; 32]);
 
 impl fmt::Debug for Fingerprint {
@@ -198,7 +214,7 @@ impl Field for Fingerprint {
 }
 
 /// The value of a setting, before or after a change.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Masked {
     /// Not set; the default holds.
     Unset,
@@ -218,7 +234,7 @@ impl Field for Masked {
 }
 
 /// Who did it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Actor {
     /// Somebody with an account.
     Person(Person),
@@ -263,7 +279,7 @@ impl Actor {
 }
 
 /// Whose record an event belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Scope {
     pub district: i64,
     /// `None`: the whole district, or the appliance itself.

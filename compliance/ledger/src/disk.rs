@@ -4,14 +4,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use belfry_audit::{
-    Event, EventKind, Frontier, Hash, SUBJECT_BYTES, Subtree, chain_hash, commitment, leaf_hash,
+    EventKind, Frontier, Hash, SUBJECT_BYTES, Subtree, chain_hash, commitment, leaf_hash,
     node_hash, root_at,
 };
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
 use crate::error::OpenError;
+use crate::keeper::LOCK_MODE;
 use crate::opening::Beside;
+use crate::queue::{Origin, Waiting};
+use crate::remote::wire::Written;
 use crate::schema::{self, FORM, Failed};
 use crate::steps::{Step, step};
 use crate::subjects;
@@ -24,6 +27,9 @@ const TAIL_CHECKED: u64 = 256;
 
 /// Levels of complete subtrees that are stored: of 256, 65536, 2^24 and 2^32 leaves.
 pub(crate) const STORED_LEVELS: [u32; 4] = [8, 16, 24, 32];
+
+/// Lives of sending processes of which it is known what was written last: those of long ago ask no more.
+const SENDERS_MAX: u32 = 64;
 
 /// Where the record ends.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -48,22 +54,22 @@ pub(crate) struct Sealed {
     subtrees: Vec<(Subtree, Hash)>,
     words: Vec<[u8; SUBJECT_BYTES]>,
     beside: Beside,
+    origin: Option<Origin>,
 }
 
 /// Gives the events their places after `tail`; the new tail comes along.
 pub(crate) fn seal<'a>(
     mut tail: Tail,
     subject_key: &[u8; 32],
-    events: impl Iterator<Item = (&'a Event, &'a Beside)>,
+    events: impl Iterator<Item = &'a Waiting>,
 ) -> (Vec<Sealed>, Tail) {
     let sealed = events
-        .map(|(event, beside)| {
-            let body = match beside {
-                Beside::Opens(opening) => {
-                    event.canonical_with(&commitment(&opening.salt, opening.block.as_bytes()))
-                }
-                Beside::Nothing | Beside::Erases(_) => event.canonical(),
+        .map(|Waiting { event, beside, origin, .. }| {
+            let committed = match beside {
+                Beside::Opens(opening) => Some(commitment(&opening.salt, opening.block.as_bytes())),
+                Beside::Nothing | Beside::Erases(_) => None,
             };
+            let body = event.canonical_via(committed.as_ref(), origin.map(|origin| origin.user));
             let leaf = leaf_hash(body.as_bytes());
             let mut subtrees = Vec::new();
             tail.seq += 1;
@@ -85,6 +91,7 @@ pub(crate) fn seal<'a>(
                 chain: tail.chain,
                 subtrees,
                 beside: beside.clone(),
+                origin: *origin,
             }
         })
         .collect();
@@ -111,6 +118,7 @@ fn open_checked(path: &Path) -> Result<(Connection, Tail), OpenError> {
     let made = match form {
         0 => schema::create(&mut connection),
         1 => schema::from_form_1(&mut connection),
+        2 => schema::from_form_2(&mut connection),
         FORM => Ok(()),
         found => return Err(OpenError::Newer { path: path.to_owned(), found }),
     };
@@ -159,6 +167,7 @@ pub(crate) fn write(
 ) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     put_entries(&transaction, group)?;
+    put_written(&transaction, group)?;
     put_head(&transaction, after)?;
     transaction.commit()?;
     if group.iter().any(|entry| matches!(entry.beside, Beside::Erases(_))) {
@@ -211,6 +220,47 @@ pub(crate) fn put_entries(connection: &Connection, group: &[Sealed]) -> rusqlite
         put_subjects(connection, entry.seq, &entry.words)?;
     }
     Ok(())
+}
+
+/// Notes what of the groups that other processes sent is in the record with this transaction.
+fn put_written(connection: &Connection, group: &[Sealed]) -> rusqlite::Result<()> {
+    let sent = || group.iter().filter_map(|entry| Some((entry.seq, entry.origin?)));
+    let mut clients: Vec<u64> = sent().map(|(_, origin)| origin.client).collect();
+    clients.dedup();
+    for client in clients {
+        let mut written = written(connection, client)?;
+        let mut last = 0;
+        for (seq, origin) in sent().filter(|(_, origin)| origin.client == client) {
+            let of_group = written.take().filter(|written| written.first == origin.group);
+            let mut now = of_group.unwrap_or(Written { first: origin.group, bits: Vec::new() });
+            now.put(origin.place);
+            (written, last) = (Some(now), seq);
+        }
+        let Some(Written { first, bits }) = written else { continue };
+        connection
+            .prepare_cached(
+                "INSERT INTO sender (client, first, written, seq) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO UPDATE SET first = ?2, written = ?3, seq = ?4",
+            )?
+            .execute(params![client.cast_signed(), first.cast_signed(), bits, row_id(last)])?;
+        connection
+            .prepare_cached(
+                "DELETE FROM sender WHERE client NOT IN
+                 (SELECT client FROM sender ORDER BY seq DESC LIMIT ?1)",
+            )?
+            .execute([SENDERS_MAX])?;
+    }
+    Ok(())
+}
+
+/// The last group of a client of which anything is in the record.
+pub(crate) fn written(connection: &Connection, client: u64) -> rusqlite::Result<Option<Written>> {
+    connection
+        .prepare_cached("SELECT first, written FROM sender WHERE client = ?1")?
+        .query_row([client.cast_signed()], |row| {
+            Ok(Written { first: row.get::<_, i64>(0)?.cast_unsigned(), bits: row.get(1)? })
+        })
+        .optional()
 }
 
 pub(crate) fn put_head(connection: &Connection, tail: &Tail) -> rusqlite::Result<()> {
@@ -309,7 +359,7 @@ pub(crate) fn is_missing(source: &rusqlite::Error) -> bool {
 fn make_private(path: &Path) -> Result<(), OpenError> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = std::fs::OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options.read(true).write(true).create(true).truncate(false).mode(LOCK_MODE);
     step(&Step::Create { file: path, empty: false }, || options.open(path).map(drop))
         .map_err(|source| OpenError::from_file(path, source))
 }

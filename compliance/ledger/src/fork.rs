@@ -14,6 +14,7 @@ use crate::disk::{self, Sealed};
 use crate::error::OpenError;
 use crate::keeper::{self, Epoch, Keeper};
 use crate::opening::Beside;
+use crate::queue::Waiting;
 
 /// What two persons decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,8 +88,11 @@ pub fn fork(path: &Path, fork: &Fork) -> Result<Receipt, ForkError> {
         },
     };
     let first = tail.seq;
-    let (sealed, after) =
-        disk::seal(tail, &subject_key, std::iter::once((&event, &Beside::Nothing)));
+    let (sealed, after) = disk::seal(
+        tail,
+        &subject_key,
+        std::iter::once(&Waiting::kept(event, Beside::Nothing, None)),
+    );
     let vkey = signer.verifier().vkey();
     let note = signer.sign(after.seq, after.frontier.root());
     let epoch = Epoch { number, first, vkey, previous: Some(previous.to_string()) };
@@ -102,7 +106,7 @@ pub fn fork(path: &Path, fork: &Fork) -> Result<Receipt, ForkError> {
     };
     write().and_then(|()| transaction.commit()).map_err(failed)?;
     let lock = keeper::lock_path(path);
-    keeper::write_whole(&lock, note.as_bytes())
+    keeper::write_whole(&lock, note.as_bytes(), keeper::LOCK_MODE)
         .map_err(|source| OpenError::from_file(&lock, source))?;
     let Sealed { seq, kind, leaf, .. } = sealed[0];
     Ok(Receipt { seq, kind, leaf })

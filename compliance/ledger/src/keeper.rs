@@ -25,6 +25,12 @@ pub(crate) const CHECKPOINT_ENTRIES: u64 = 1_000;
 /// And after this time, if there is any entry since.
 pub(crate) const CHECKPOINT_EVERY: Duration = Duration::from_mins(1);
 
+/// Who may read the key: its own user.
+const KEY_MODE: u32 = 0o600;
+
+/// The lock, as the record itself, a group may read, unless the process's mask forbids it.
+pub(crate) const LOCK_MODE: u32 = 0o640;
+
 /// Before a record knows its district's domain.
 const DOMAIN: &str = "belfry.local";
 
@@ -220,7 +226,7 @@ impl Keeper {
             return Err(PublishError::Foreign);
         }
         (self.seen, self.tried) = (there, Some(note.clone()));
-        write_whole(&path, note.as_bytes())?;
+        write_whole(&path, note.as_bytes(), LOCK_MODE)?;
         (self.seen, self.tried) = (Some(note), None);
         Ok(())
     }
@@ -324,16 +330,17 @@ pub(crate) fn new_key(record: &Path, name: &str, lost: &[String]) -> Result<Sign
     lines.extend_from_slice(lost);
     lines.push(signer.skey());
     let text = lines.join("\n") + "\n";
-    write_whole(&path, text.as_bytes()).map_err(|source| OpenError::from_file(&path, source))?;
+    write_whole(&path, text.as_bytes(), KEY_MODE)
+        .map_err(|source| OpenError::from_file(&path, source))?;
     Ok(signer)
 }
 
 /// Either the old content or the new one, whatever happens: a new file, synced, renamed, and its
 /// directory synced.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
     let new = path.with_extension("new");
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
+    options.write(true).create(true).truncate(true).mode(mode);
     let mut made = None;
     step(&Step::Create { file: &new, empty: true }, || {
         options.open(&new).map(|file| made = Some(file))

@@ -12,10 +12,13 @@ mod disk;
 mod error;
 mod export;
 mod fork;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod keeper;
 mod opening;
 mod page;
 mod queue;
+mod remote;
 mod schema;
 #[cfg(feature = "steps")]
 pub mod steps;
@@ -37,6 +40,7 @@ pub use error::{Error, OpenError};
 pub use export::{ExportError, Exported, Openings, export, newest_checkpoint};
 pub use fork::{Fork, ForkError, fork};
 pub use page::{About, Commitment, Entry, Page, Search};
+pub use remote::{Peers, serve};
 pub use verify::{Finding, Unverified, Verified, file as verify};
 pub use writer::{APPEND_WAIT, Health, Ledger, RECORD_WAIT, THREAD_WAIT};
 

@@ -21,6 +21,19 @@ pub(crate) const GROUP_EVENTS_MAX: usize = 512;
 
 pub(crate) type Answer = oneshot::Sender<Result<Receipt, Error>>;
 
+/// Where an event comes from that another process has sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// The user of that process (`SO_PEERCRED`).
+    pub(crate) user: u32,
+    /// Which of its lives, by a random number.
+    pub(crate) client: u64,
+    /// The group that it came in.
+    pub(crate) group: u64,
+    /// Its place in the group.
+    pub(crate) place: usize,
+}
+
 /// An event on its way into the record.
 #[derive(Debug)]
 pub(crate) struct Waiting {
@@ -30,6 +43,14 @@ pub(crate) struct Waiting {
     /// Kept until it is written, whether or not somebody waits.
     pub(crate) kept: bool,
     pub(crate) beside: Beside,
+    /// `None`: of this process.
+    pub(crate) origin: Option<Origin>,
+}
+
+impl Waiting {
+    pub(crate) fn kept(event: Event, beside: Beside, answer: Option<Answer>) -> Self {
+        Self { event, answer, kept: true, beside, origin: None }
+    }
 }
 
 /// Events that were dropped since the last one was recorded.
@@ -60,13 +81,15 @@ impl Queue {
         &mut self,
         event: Event,
         beside: Beside,
+        origin: Option<Origin>,
         answer: Answer,
     ) -> Result<(), Error> {
         if self.appends >= APPENDS_MAX {
             return Err(Error::Retry { reason: "too many are waiting".to_owned() });
         }
         self.appends += 1;
-        self.waiting.push_back(Waiting { event, answer: Some(answer), kept: false, beside });
+        let answer = Some(answer);
+        self.waiting.push_back(Waiting { event, answer, kept: false, beside, origin });
         Ok(())
     }
 
@@ -75,7 +98,7 @@ impl Queue {
     pub(crate) fn enqueue(&mut self, event: Event, beside: Beside, answer: Option<Answer>) -> bool {
         let buffered = self.waiting.len() - self.appends;
         if buffered < self.buffer_max.unwrap_or(BUFFER_EVENTS_MAX) && self.gap.is_none() {
-            self.waiting.push_back(Waiting { event, answer, kept: true, beside });
+            self.waiting.push_back(Waiting::kept(event, beside, answer));
             return false;
         }
         // Once there is a gap, later events belong to it until it is recorded: it has one place.
@@ -103,12 +126,7 @@ impl Queue {
         if self.waiting.is_empty()
             && let Some(gap) = self.gap.take()
         {
-            group.push(Waiting {
-                event: gap.event(),
-                answer: None,
-                kept: true,
-                beside: Beside::Nothing,
-            });
+            group.push(Waiting::kept(gap.event(), Beside::Nothing, None));
         }
         group
     }

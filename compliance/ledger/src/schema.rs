@@ -7,7 +7,7 @@ use crate::disk::{STORED_LEVELS, Tail, put_head, put_subjects, put_subtrees};
 use crate::subjects;
 
 /// `PRAGMA user_version` of the present form.
-pub(crate) const FORM: i64 = 2;
+pub(crate) const FORM: i64 = 3;
 
 /// The triggers stop mistakes, not somebody who owns the machine.
 const ENTRIES: &str = "
@@ -96,6 +96,19 @@ const TREE: &str = "
         BEGIN SELECT raise(ABORT, 'the head never goes'); END;
 ";
 
+/// Since form 3.
+const SENDERS: &str = "
+    -- What of the last group of a process that sends entries is recorded: changes with the entries.
+    CREATE TABLE sender (
+        client  INTEGER PRIMARY KEY,
+        first   INTEGER NOT NULL,
+        -- A bit an entry, the lowest first.
+        written BLOB NOT NULL,
+        -- The last entry of it.
+        seq     INTEGER NOT NULL
+    ) STRICT;
+";
+
 /// Why a file did not get the present form.
 pub(crate) enum Failed {
     Sqlite(rusqlite::Error),
@@ -117,7 +130,15 @@ pub(crate) fn create(connection: &mut Connection) -> Result<(), Failed> {
     Ok(transaction.commit()?)
 }
 
-/// Form 1 to form 2, all or nothing: entries stay as they are; tree and index are computed from their
+/// Form 2 to form 3: what is recorded stays as it is.
+pub(crate) fn from_form_2(connection: &mut Connection) -> Result<(), Failed> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+    transaction.execute_batch(SENDERS)?;
+    transaction.pragma_update(None, "user_version", FORM)?;
+    Ok(transaction.commit()?)
+}
+
+/// Form 1 to the present one, all or nothing: entries stay as they are; tree and index are computed from their
 /// bodies.
 pub(crate) fn from_form_1(connection: &mut Connection) -> Result<(), Failed> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
@@ -128,6 +149,7 @@ pub(crate) fn from_form_1(connection: &mut Connection) -> Result<(), Failed> {
 /// Also takes in the entries that are there.
 fn add_tree(transaction: &Transaction<'_>) -> Result<(), Failed> {
     transaction.execute_batch(TREE)?;
+    transaction.execute_batch(SENDERS)?;
     let key: [u8; 32] = random();
     let appliance = format!("{:016x}", u64::from_ne_bytes(random()));
     transaction.execute(

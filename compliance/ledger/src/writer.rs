@@ -5,6 +5,7 @@
 //! decided.
 
 use std::fmt;
+use std::os::unix::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -22,7 +23,9 @@ use crate::error::{Error, OpenError};
 use crate::keeper::{CHECKPOINT_ENTRIES, CHECKPOINT_EVERY, Keeper, PublishError};
 use crate::opening::{Beside, Opening};
 use crate::page::{self, Page, Search};
-use crate::queue::{Answer, Queue, Waiting};
+use crate::queue::{Answer, Origin, Queue, Waiting};
+use crate::remote::Caller;
+use crate::remote::wire::Told;
 use crate::verify;
 
 /// Between two attempts to open a record that cannot be written.
@@ -66,25 +69,29 @@ pub struct Ledger {
 struct Inner {
     shared: Arc<Shared>,
     path: PathBuf,
-    threads: Vec<JoinHandle<()>>,
+    /// Writes, or sends to the process that does; none for a record that is damaged.
+    writing: Option<JoinHandle<()>>,
+    verifying: Option<JoinHandle<()>>,
 }
 
-struct Shared {
+pub(crate) struct Shared {
     state: Mutex<State>,
-    wake: Condvar,
+    pub(crate) wake: Condvar,
     /// As `closing`, for the verification in the background.
     stop: AtomicBool,
 }
 
 #[derive(Default)]
-struct State {
-    queue: Queue,
-    closing: bool,
-    failing: Option<String>,
-    damaged: Option<String>,
-    entries: u64,
-    published: u64,
-    asked: Vec<Asked>,
+pub(crate) struct State {
+    pub(crate) queue: Queue,
+    pub(crate) closing: bool,
+    pub(crate) failing: Option<String>,
+    pub(crate) damaged: Option<String>,
+    pub(crate) entries: u64,
+    pub(crate) published: u64,
+    pub(crate) asked: Vec<Asked>,
+    /// A commit failed, and it is not known yet whether the file has it.
+    unsettled: bool,
     #[cfg(test)]
     fault: Option<Fault>,
 }
@@ -136,12 +143,8 @@ impl Ledger {
             }
             Err(error) => return Err(error),
         };
-        let shared = Arc::new(Shared {
-            state: Mutex::new(state),
-            wake: Condvar::new(),
-            stop: AtomicBool::new(false),
-        });
-        let mut threads = Vec::new();
+        let shared = Arc::new(Shared::new(state));
+        let (mut writing, mut verifying) = (None, None);
         if let Some((connection, tail, keeper)) = opened {
             let writer = Writer {
                 shared: Arc::clone(&shared),
@@ -154,11 +157,26 @@ impl Ledger {
                 unresolved: None,
                 backing_off: false,
             };
-            threads.push(spawn(path, "ledger", move || writer.run())?);
+            writing = Some(spawn(path, "ledger", move || writer.run())?);
             let (shared, record) = (Arc::clone(&shared), path.to_owned());
-            threads.push(spawn(path, "ledger-verify", move || shared.verify(&record))?);
+            verifying = Some(spawn(path, "ledger-verify", move || shared.verify(&record))?);
         }
-        Ok(Self { inner: Arc::new(Inner { shared, path: path.to_owned(), threads }) })
+        Ok(Self { inner: Arc::new(Inner { shared, path: path.to_owned(), writing, verifying }) })
+    }
+
+    /// The record at `path` that another process writes (see [`crate::serve`]): what is recorded goes to
+    /// it over `socket`; reading needs no more than to be allowed to read the file.
+    ///
+    /// Returns at once. While the process cannot be reached it is as with a record that cannot be
+    /// written: [`Health::failing`] says so.
+    pub fn connect(path: &Path, socket: SocketAddr) -> Result<Self, OpenError> {
+        let shared = Arc::new(Shared::new(State::default()));
+        let mut caller = Caller::new(Arc::clone(&shared), socket);
+        caller.reach();
+        let writing = Some(spawn(path, "ledger", move || caller.run())?);
+        Ok(Self {
+            inner: Arc::new(Inner { shared, path: path.to_owned(), writing, verifying: None }),
+        })
     }
 
     /// Records an event; the receipt comes when it is on the disk. For what must not happen unrecorded:
@@ -235,10 +253,20 @@ impl Ledger {
         event: Event,
         beside: Beside,
     ) -> Result<oneshot::Receiver<Result<Receipt, Error>>, Error> {
+        self.send_from(event, beside, None)
+    }
+
+    /// As another process sent it.
+    pub(crate) fn send_from(
+        &self,
+        event: Event,
+        beside: Beside,
+        origin: Option<Origin>,
+    ) -> Result<oneshot::Receiver<Result<Receipt, Error>>, Error> {
         let (answer, answered) = oneshot::channel();
         let mut state = self.inner.shared.lock();
         state.refuse_if_damaged()?;
-        state.queue.append(event, beside, answer)?;
+        state.queue.append(event, beside, origin, answer)?;
         drop(state);
         self.inner.shared.wake.notify_one();
         Ok(answered)
@@ -318,6 +346,18 @@ impl Ledger {
         }
     }
 
+    /// What another process is told.
+    pub(crate) fn told(&self) -> Told {
+        let state = self.inner.shared.lock();
+        Told {
+            failing: state.failing.clone(),
+            damaged: state.damaged.clone(),
+            entries: state.entries,
+            published: state.published,
+            unsettled: state.unsettled,
+        }
+    }
+
     #[cfg(test)]
     pub(crate) fn inject(&self, fault: Fault) {
         self.inner.shared.lock().fault = Some(fault);
@@ -334,10 +374,10 @@ impl Drop for Inner {
         // The verification first: whoever closes the file last has to be able to write, so that the
         // write-ahead log is folded into it.
         self.shared.stop.store(true, Ordering::Relaxed);
-        ended(self.threads.pop());
+        ended(self.verifying.take());
         self.shared.lock().closing = true;
         self.shared.wake.notify_one();
-        ended(self.threads.pop());
+        ended(self.writing.take());
         let state = self.shared.lock();
         let lost = state.queue.buffered() as u64 + state.queue.dropped();
         if state.damaged.is_some() && lost > 0 {
@@ -347,7 +387,12 @@ impl Drop for Inner {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn new(state: State) -> Self {
+        let (wake, stop) = (Condvar::new(), AtomicBool::new(false));
+        Self { state: Mutex::new(state), wake, stop }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics while it holds the lock; if something did, the state is still whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -415,7 +460,7 @@ impl Wake for Unpark {
     }
 }
 
-fn closed() -> Error {
+pub(crate) fn closed() -> Error {
     Error::Fatal { reason: "the record is closed".to_owned() }
 }
 
@@ -558,8 +603,7 @@ impl Writer {
     }
 
     fn write_group(&mut self, group: Vec<Waiting>) {
-        let events = group.iter().map(|waiting| (&waiting.event, &waiting.beside));
-        let (sealed, after) = disk::seal(self.tail.clone(), &self.subject_key, events);
+        let (sealed, after) = disk::seal(self.tail.clone(), &self.subject_key, group.iter());
         let connection = self.open.as_mut().expect("a group is taken only while open");
         match attempt(&self.shared, connection, &sealed, &after) {
             Ok(()) => {
@@ -581,6 +625,7 @@ impl Writer {
                 // disk. Only the file itself knows: open it anew and look at its tail.
                 self.open = None;
                 self.unresolved = Some(Unresolved { group, sealed, after, error });
+                self.shared.lock().unsettled = true;
                 self.reopen();
             }
         }
@@ -614,7 +659,9 @@ impl Writer {
     fn resolve(&mut self, tail: Tail) {
         let persisted = tail != self.tail;
         self.tail = tail;
-        self.shared.lock().entries = self.tail.seq;
+        let mut state = self.shared.lock();
+        (state.entries, state.unsettled) = (self.tail.seq, false);
+        drop(state);
         let Some(Unresolved { group, sealed, error, .. }) = self.unresolved.take() else { return };
         if persisted {
             self.shared.lock().failing = None;
@@ -632,14 +679,15 @@ impl Writer {
     fn nobody_waits(&mut self) {
         let mut state = self.shared.lock();
         let reason = state.damaged.clone().or_else(|| state.failing.clone()).unwrap_or_default();
-        let mut asked = state.queue.take_answers();
+        let asked = state.queue.take_answers();
         let checkpoints = std::mem::take(&mut state.asked);
         drop(state);
-        if let Some(unresolved) = &mut self.unresolved {
-            asked.extend(unresolved.group.iter_mut().filter_map(|waiting| waiting.answer.take()));
-        }
         for answer in asked {
             let _ = answer.send(Err(Error::Fatal { reason: reason.clone() }));
+        }
+        let unresolved = self.unresolved.iter_mut().flat_map(|unresolved| &mut unresolved.group);
+        for answer in unresolved.filter_map(|waiting| waiting.answer.take()) {
+            let _ = answer.send(Err(Error::Late));
         }
         for answer in checkpoints {
             let _ = answer.send(Err(Error::Fatal { reason: reason.clone() }));

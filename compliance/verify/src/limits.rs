@@ -25,7 +25,7 @@ pub const UNPACKED_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
 /// Objects and lists inside one another in a line.
 pub const JSON_DEPTH_MAX: u32 = 16;
 /// The version of the entries' canonical form that this verifier knows, and all before it.
-pub const ENTRY_VERSION_MAX: i64 = 2;
+pub const ENTRY_VERSION_MAX: i64 = 3;
 /// The version of the bundle's manifest that this verifier knows.
 pub const BUNDLE_VERSION: u64 = 1;
 /// Epochs of one log.

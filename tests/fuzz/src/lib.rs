@@ -59,9 +59,21 @@ static ARCHIVE: Library = Library {
     feed: |bytes, _| belfry_verify::fuzz::archive(bytes),
 };
 
-/// What is fed: all parsers, the libraries behind them that hold state, and the verifier.
+/// Nor does the record; what its process and its clients send each other.
+static REQUESTS: Library = Library {
+    name: "ledger request",
+    seed: belfry_ledger::fuzz::REQUEST_SEED,
+    feed: |bytes, _| belfry_ledger::fuzz::request(bytes),
+};
+static REPLIES: Library = Library {
+    name: "ledger reply",
+    seed: belfry_ledger::fuzz::REPLY_SEED,
+    feed: |bytes, _| belfry_ledger::fuzz::reply(bytes),
+};
+
+/// What is fed: all parsers, the libraries behind them that hold state, the verifier and the record.
 pub fn targets() -> Vec<&'static dyn Target> {
-    let libraries: [&dyn Target; 4] = [&SCTP, &DTLS, &FORMS, &ARCHIVE];
+    let libraries: [&dyn Target; 6] = [&SCTP, &DTLS, &FORMS, &ARCHIVE, &REQUESTS, &REPLIES];
     registry().into_iter().chain(libraries).collect()
 }
 
@@ -72,6 +84,7 @@ pub fn registry() -> Vec<&'static dyn Target> {
         belfry_http::PARSERS,
         belfry_identity::PARSERS,
         belfry_media_api::PARSERS,
+        belfry_recorder::PARSERS,
         belfry_relay::PARSERS,
         belfry_ops::PARSERS,
         belfry_sfu::PARSERS,

@@ -96,19 +96,65 @@ const ALWAYS_HERE: &[c_long] = &[];
 /// Of those who serve the network, in addition.
 const SERVING: &[c_long] = &[libc::SYS_bind, libc::SYS_listen, libc::SYS_accept, libc::SYS_accept4];
 
+/// Of those who take streams on a socket that their parent has opened.
+const ACCEPTING: &[c_long] = &[libc::SYS_accept, libc::SYS_accept4];
+
+/// Of those who keep files, in addition; which files, the rules of Landlock say.
+const KEEPING: &[c_long] = &[
+    libc::SYS_openat,
+    libc::SYS_pread64,
+    libc::SYS_pwrite64,
+    libc::SYS_fsync,
+    libc::SYS_fdatasync,
+    libc::SYS_ftruncate,
+    libc::SYS_fallocate,
+    libc::SYS_unlinkat,
+    libc::SYS_renameat,
+    libc::SYS_renameat2,
+    libc::SYS_newfstatat,
+    libc::SYS_statx,
+    libc::SYS_statfs,
+    libc::SYS_fstatfs,
+    libc::SYS_faccessat,
+    libc::SYS_faccessat2,
+    libc::SYS_getcwd,
+    libc::SYS_readlinkat,
+    libc::SYS_fchmod,
+    libc::SYS_fchown,
+    libc::SYS_umask,
+    libc::SYS_geteuid,
+];
+
+/// Names that older interfaces have on this processor only.
+#[cfg(target_arch = "x86_64")]
+const KEEPING_HERE: &[c_long] = &[
+    libc::SYS_open,
+    libc::SYS_stat,
+    libc::SYS_lstat,
+    libc::SYS_access,
+    libc::SYS_unlink,
+    libc::SYS_rename,
+    libc::SYS_readlink,
+];
+#[cfg(not(target_arch = "x86_64"))]
+const KEEPING_HERE: &[c_long] = &[];
+
 /// Calls that open what is listened on; none of them is needed any more once all is open.
 const OPENING: &[c_long] = &[libc::SYS_socket, libc::SYS_bind, libc::SYS_listen];
 
 type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
 
 /// Refuses this thread, and those that it starts, all other calls.
-pub(super) fn allow_only_needed(network: Network) -> Result<(), seccompiler::Error> {
+pub(super) fn allow_only_needed(
+    network: Network,
+    keeps_files: bool,
+) -> Result<(), seccompiler::Error> {
     let refused = SeccompAction::Errno(EPERM as u32);
     // The flags of `clone3` lie in memory, where no filter looks; told that it does not exist, the
     // C library asks by `clone`.
     let unknown: Rules = [(libc::SYS_clone3, Vec::new())].into();
     apply_filter(&program(unknown, SeccompAction::Allow, SeccompAction::Errno(ENOSYS as u32))?)?;
-    apply_filter(&program(needed(network)?, refused, SeccompAction::Allow)?)
+    apply_filter(&program(needed(network, keeps_files)?, refused, SeccompAction::Allow)?)
 }
 
 /// Refuses all threads to open anything further to listen on.
@@ -128,7 +174,7 @@ fn program(
     filter.and_then(TryInto::try_into).map_err(seccompiler::Error::Backend)
 }
 
-fn needed(network: Network) -> Result<Rules, seccompiler::Error> {
+fn needed(network: Network, keeps_files: bool) -> Result<Rules, seccompiler::Error> {
     let mut rules: Rules =
         ALWAYS.iter().chain(ALWAYS_HERE).map(|call| (*call, Vec::new())).collect();
     let not_executable = || rule([bits(2, PROT_EXEC as u64, 0)]);
@@ -144,6 +190,12 @@ fn needed(network: Network) -> Result<Rules, seccompiler::Error> {
     rules.insert(libc::SYS_prlimit64, vec![rule([is(0, 0), is_all(2, 0)])?]);
     let asked = [FIONBIO, FIONREAD, TCGETS].map(|request| rule([is(1, request)]));
     rules.insert(libc::SYS_ioctl, asked.into_iter().collect::<Result<_, _>>()?);
+    if keeps_files {
+        rules.extend(KEEPING.iter().chain(KEEPING_HERE).map(|call| (*call, Vec::new())));
+    }
+    if network == Network::Accepts {
+        rules.extend(ACCEPTING.iter().map(|call| (*call, Vec::new())));
+    }
     if network == Network::Serves {
         rules.extend(SERVING.iter().map(|call| (*call, Vec::new())));
         // Netlink names this machine's own addresses.

@@ -25,6 +25,8 @@ pub struct Files {
 pub enum Network {
     /// Nothing: no socket but the link to the parent.
     None,
+    /// It takes streams on a socket that its parent has opened.
+    Accepts,
     /// It opens sockets of the internet families and is spoken to; it connects to nobody.
     Serves,
 }
@@ -58,7 +60,7 @@ pub fn enter(files: &Files, network: Network) -> Applied {
         no_core_dump: crate::sys::no_core_dump().is_ok(),
         files: confine(files).unwrap_or(Enforced::Not),
         // Last: the measures before need calls that are refused from here on.
-        calls: calls::allow_only_needed(network).is_ok(),
+        calls: calls::allow_only_needed(network, !files.writable.is_empty()).is_ok(),
     };
     let Applied { no_new_privileges, dies_with_parent, no_core_dump, files, calls } = applied;
     let limits = no_new_privileges && dies_with_parent && no_core_dump;
