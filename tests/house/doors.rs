@@ -16,7 +16,7 @@ const DOORS: [(&str, &[&str]); 29] = [
     ("ldap3", &["belfry-identity"]),
     ("livekit-protocol", &["belfry-signalling"]),
     ("miniz_oxide", &["belfry-verify"]),
-    ("postcard", &["belfry-media-api"]),
+    ("postcard", &["belfry-media-api", "belfry-ledger"]),
     ("prost", &["belfry-signalling"]),
     ("rcgen", &["belfry-certs"]),
     ("rtc", &["belfry-synthetic"]),
