@@ -12,6 +12,7 @@ mod faults;
 mod figures;
 mod flips;
 mod kill;
+mod mutants;
 mod record;
 mod sizes;
 
@@ -79,6 +80,11 @@ fn main() -> ExitCode {
             || faults::run(full),
         ),
         scenario("ledger.11", "on a disk that hangs nobody waits for ever", faults::hanging),
+        scenario(
+            "ledger.12",
+            "each mistake that is built into belfry-verify lets an attack pass: the suite would fail",
+            || mutants::run(full),
+        ),
     ];
     if outcomes.iter().all(|passed| *passed) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
