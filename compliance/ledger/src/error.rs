@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 /// Why an event is not in the record. Two classes: try again, or somebody must act.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Error {
     /// Certainly not in the record; the same call may work in a moment.
     #[error("the record could not be written just now, try again ({reason})")]

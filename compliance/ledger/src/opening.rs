@@ -1,9 +1,11 @@
 //! Personal data beside an entry: what the entry commits to, and what can be erased.
 
+use serde::{Deserialize, Serialize};
+
 use crate::schema::random;
 
 /// A JSON object in its RFC 8785 form and the salt of the commitment to it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Opening {
     pub(crate) salt: [u8; 32],
     pub(crate) block: String,
@@ -25,7 +27,7 @@ impl Opening {
 }
 
 /// What is done beside the entries in the same transaction as an entry.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Beside {
     #[default]
     Nothing,

@@ -4,6 +4,11 @@
 //! `steps` a test stands here, to fail any of them or to remember what was not synced when the power went.
 //! Without it a step is what it does and nothing else.
 
+#![cfg_attr(
+    not(feature = "steps"),
+    allow(dead_code, unreachable_pub, reason = "what a step is only the test looks at")
+)]
+
 use std::io::Result;
 use std::path::Path;
 

@@ -1,11 +1,11 @@
 //! The side that has something to record: one thread, which sends groups and waits for their answers.
 
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::wire::{self, Answer, Refused, Reply, Request, Sent, Told, Written};
+use super::wire::{self, Answer, Reply, Request, Sent, Told, Written};
 use crate::Receipt;
 use crate::error::Error;
 use crate::queue::Waiting;
@@ -34,7 +34,7 @@ pub(crate) struct Caller {
     sent: u64,
     /// What was on its way when the line broke, or when the record's own disk failed.
     unsettled: Option<Unsettled>,
-    /// The last write failed for a reason that will not go away at once.
+    /// Something that is kept was refused: it is sent again in a moment, not at once.
     backing_off: bool,
 }
 
@@ -129,10 +129,14 @@ impl Caller {
         self.shared.lock().queue.put_back(lost);
     }
 
-    /// The answer, and whether the record's process itself waits to know what its disk has kept.
     fn ask(&mut self, request: &Request) -> io::Result<(Answer, bool)> {
+        self.exchange(&wire::packed(request).ok_or(io::ErrorKind::InvalidInput)?)
+    }
+
+    /// The answer, and whether the record's process itself waits to know what its disk has kept.
+    fn exchange(&mut self, request: &[u8]) -> io::Result<(Answer, bool)> {
         let line = self.line.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-        wire::send(line, request)?;
+        line.write_all(request)?;
         let Reply { answer, health } = wire::receive(line)?;
         Ok((answer, self.told(health)))
     }
@@ -167,11 +171,11 @@ impl Caller {
     fn send(&mut self, mut group: Vec<Waiting>) {
         let sent = |waiting: &Waiting| Sent {
             event: waiting.event.clone(),
-            beside: waiting.beside.clone().into(),
+            beside: waiting.beside.clone(),
         };
         let request =
             Request::Group { first: self.sent, entries: group.iter().map(sent).collect() };
-        if wire::is_too_long(&request) {
+        let Some(request) = wire::packed(&request) else {
             if group.len() > 1 {
                 let rest = group.split_off(group.len() / 2);
                 self.send(group);
@@ -179,10 +183,10 @@ impl Caller {
             }
             let reason = "an event is too long to be recorded".to_owned();
             return answer(group.pop(), Err(Error::Fatal { reason }));
-        }
+        };
         let first = self.sent;
         self.sent += group.len() as u64;
-        match self.ask(&request) {
+        match self.exchange(&request) {
             Ok((Answer::Group(results), _)) if results.len() == group.len() => {
                 self.answered(first, group, results);
             }
@@ -209,7 +213,7 @@ impl Caller {
         &mut self,
         first: u64,
         group: Vec<Waiting>,
-        results: Vec<Result<wire::Recorded, Refused>>,
+        results: Vec<Result<wire::Recorded, Error>>,
     ) {
         let (mut back, mut unknown) = (Vec::new(), Vec::new());
         for (place, (waiting, result)) in group.into_iter().zip(results).enumerate() {
@@ -219,12 +223,12 @@ impl Caller {
                     let receipt = Receipt { seq: recorded.seq, kind, leaf: recorded.leaf() };
                     answer(Some(waiting), Ok(receipt));
                 }
-                Err(Refused::Late) if waiting.kept => unknown.push((place, waiting)),
-                Err(refused) if waiting.kept => {
-                    self.backing_off |= matches!(refused, Refused::Fatal(_));
+                Err(Error::Late) if waiting.kept => unknown.push((place, waiting)),
+                Err(_) if waiting.kept => {
+                    self.backing_off = true;
                     back.push(waiting);
                 }
-                Err(refused) => answer(Some(waiting), Err(refused.into())),
+                Err(refused) => answer(Some(waiting), Err(refused)),
             }
         }
         self.shared.lock().queue.put_back(back);
@@ -237,7 +241,7 @@ impl Caller {
             return;
         }
         let made = match self.ask(&Request::Checkpoint) {
-            Ok((Answer::Checkpoint(made), _)) => made.map_err(Error::from),
+            Ok((Answer::Checkpoint(made), _)) => made,
             other => {
                 self.broken(&other.err().unwrap_or_else(unasked));
                 Err(Error::Retry { reason: UNREACHED.to_owned() })

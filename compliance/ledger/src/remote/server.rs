@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::wire::{self, Answer, Recorded, Refused, Reply, Request, Sent, Written};
+use super::wire::{self, Answer, Recorded, Reply, Request, Sent, Written};
 use crate::error::Error;
 use crate::queue::{GROUP_EVENTS_MAX, Origin};
 use crate::writer::{Ledger, closed};
@@ -110,25 +110,21 @@ impl Host {
         tokio::task::spawn_blocking(read).await.ok()?
     }
 
-    async fn checkpoint(&self) -> Result<Option<String>, Refused> {
+    async fn checkpoint(&self) -> Result<Option<String>, Error> {
         let ledger = self.ledger.clone();
         let made = tokio::task::spawn_blocking(move || ledger.checkpoint_blocking()).await;
-        made.map_err(|_| Refused::Late)?.map_err(Refused::from)
+        made.map_err(|_| Error::Late)?
     }
 }
 
 /// All of a group, one result each, however long it takes: whoever waits for one has a limit of its own,
 /// and a group of which nothing is known yet must not be asked about.
-async fn record(
-    ledger: &Ledger,
-    from: Origin,
-    entries: Vec<Sent>,
-) -> Vec<Result<Recorded, Refused>> {
+async fn record(ledger: &Ledger, from: Origin, entries: Vec<Sent>) -> Vec<Result<Recorded, Error>> {
     let asked: Vec<_> = entries
         .into_iter()
         .enumerate()
         .map(|(place, Sent { event, beside })| {
-            ledger.send_from(event, beside.into(), Some(Origin { place, ..from }))
+            ledger.send_from(event, beside, Some(Origin { place, ..from }))
         })
         .collect();
     let mut results = Vec::with_capacity(asked.len());
@@ -137,9 +133,7 @@ async fn record(
             Ok(answer) => receipt(answer).await,
             Err(error) => Err(error),
         };
-        results.push(
-            result.map(|receipt| Recorded::new(receipt.seq, receipt.leaf)).map_err(Refused::from),
-        );
+        results.push(result.map(|receipt| Recorded::new(receipt.seq, receipt.leaf)));
     }
     results
 }

@@ -1,6 +1,6 @@
 //! What goes over the socket: frames of four bytes of length (big-endian) and a message in postcard.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 use belfry_audit::{Event, Hash};
 use serde::de::DeserializeOwned;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::error::Error;
-use crate::opening::{Beside, Opening};
+use crate::opening::Beside;
 use crate::queue::GROUP_EVENTS_MAX;
 
 /// Bytes of one message.
@@ -34,34 +34,7 @@ pub(crate) enum Request {
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Sent {
     pub(crate) event: Event,
-    pub(crate) beside: SentBeside,
-}
-
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum SentBeside {
-    Nothing,
-    Opens { salt: [u8; 32], block: String },
-    Erases(Vec<u64>),
-}
-
-impl From<Beside> for SentBeside {
-    fn from(beside: Beside) -> Self {
-        match beside {
-            Beside::Nothing => Self::Nothing,
-            Beside::Opens(Opening { salt, block }) => Self::Opens { salt, block },
-            Beside::Erases(entries) => Self::Erases(entries),
-        }
-    }
-}
-
-impl From<SentBeside> for Beside {
-    fn from(beside: SentBeside) -> Self {
-        match beside {
-            SentBeside::Nothing => Self::Nothing,
-            SentBeside::Opens { salt, block } => Self::Opens(Opening { salt, block }),
-            SentBeside::Erases(entries) => Self::Erases(entries),
-        }
-    }
+    pub(crate) beside: Beside,
 }
 
 /// What the ledger's process answers, each time with how the record does.
@@ -76,8 +49,8 @@ pub(crate) enum Answer {
     /// The client's last group of which anything is in the record, and what of it.
     Hello(Option<Written>),
     /// One result an entry, in their order.
-    Group(Vec<Result<Recorded, Refused>>),
-    Checkpoint(Result<Option<String>, Refused>),
+    Group(Vec<Result<Recorded, Error>>),
+    Checkpoint(Result<Option<String>, Error>),
     Beat,
 }
 
@@ -118,34 +91,6 @@ impl Recorded {
     }
 }
 
-/// Why an event is not in the record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Refused {
-    Retry(String),
-    Late,
-    Fatal(String),
-}
-
-impl From<Error> for Refused {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Retry { reason } => Self::Retry(reason),
-            Error::Late => Self::Late,
-            Error::Fatal { reason } => Self::Fatal(reason),
-        }
-    }
-}
-
-impl From<Refused> for Error {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Retry(reason) => Self::Retry { reason },
-            Refused::Late => Self::Late,
-            Refused::Fatal(reason) => Self::Fatal { reason },
-        }
-    }
-}
-
 /// How the record does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Told {
@@ -177,25 +122,14 @@ fn length(bytes: [u8; 4]) -> io::Result<usize> {
     Ok(length)
 }
 
-/// Whether a message does not fit into a frame.
-pub(crate) fn is_too_long(message: &impl Serialize) -> bool {
-    encode(message).len() > FRAME_BYTES_MAX
-}
-
-fn packed(message: &impl Serialize) -> io::Result<Vec<u8>> {
+/// A message as it goes onto the line; `None`: it is too long for a frame.
+pub(crate) fn packed(message: &impl Serialize) -> Option<Vec<u8>> {
     let body = encode(message);
-    if body.len() > FRAME_BYTES_MAX {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a message is too long"));
-    }
-    let length = u32::try_from(body.len()).expect("FRAME_BYTES_MAX fits 32 bits");
-    Ok([&length.to_be_bytes()[..], &body].concat())
+    let length = u32::try_from(body.len()).ok().filter(|_| body.len() <= FRAME_BYTES_MAX)?;
+    Some([&length.to_be_bytes()[..], &body].concat())
 }
 
 /// Blocking, for the client.
-pub(crate) fn send(line: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
-    line.write_all(&packed(message)?)
-}
-
 pub(crate) fn receive<M: DeserializeOwned>(line: &mut impl Read) -> io::Result<M> {
     let mut head = [0; 4];
     line.read_exact(&mut head)?;
@@ -222,18 +156,19 @@ pub(crate) async fn answer(
     line: &mut (impl AsyncWrite + Unpin),
     message: &impl Serialize,
 ) -> io::Result<()> {
-    line.write_all(&packed(message)?).await
+    let too_long = || io::Error::new(io::ErrorKind::InvalidInput, "an answer is too long");
+    line.write_all(&packed(message).ok_or_else(too_long)?).await
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Request, Written, decode, encode, receive, send};
+    use super::{FRAME_BYTES_MAX, Request, Written, decode, encode, packed, receive};
 
     #[test]
     fn a_message_comes_back_as_it_went_and_nothing_else_does() {
         let hello = Request::Hello { client: 7 };
-        let mut line = Vec::new();
-        send(&mut line, &hello).unwrap();
+        let line = packed(&hello).unwrap();
+        assert!(packed(&vec![0_u8; FRAME_BYTES_MAX]).is_none());
         assert_eq!(receive::<Request>(&mut &line[..]).unwrap(), hello);
         let mut long = encode(&hello);
         long.push(0);
