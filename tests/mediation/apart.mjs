@@ -79,7 +79,7 @@ const freePort = async () => {
 
 const running = new Set();
 function start(user, words, env = {}) {
-  const child = spawn("setpriv", [...asUser(user), "sh", "-c", 'umask 027; exec "$@"', "sh", binary, ...words], {
+  const child = spawn("setpriv", [...asUser(user), "sh", "-c", 'umask 077; exec "$@"', "sh", binary, ...words], {
     env: { PATH, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -128,6 +128,10 @@ try {
     const senders = new Set(entries().map(({ via }) => via));
     check(senders.size === 1 && senders.has(CONTROL), `sent by ${[...senders]}`);
     const may = ask(CONTROL, MAY, database, `${database}-wal`, join(record, "audit.key"), record);
+    const checked = await office.post("/admin/record/verify", {}, "/admin/record/evidence");
+    check(checked.body.includes("The log is sound"), `${checked.status}: ${checked.body}`);
+    const taken = await office.post("/admin/record/evidence", { level: "auditor" }, "/admin/record/evidence");
+    check(taken.status === 200 && taken.bodyBytes > 10_000, `${taken.status}: no evidence`);
     check(may === "audit.db:r audit.db-wal:r audit.key: record:r", may);
   });
 

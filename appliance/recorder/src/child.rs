@@ -88,6 +88,7 @@ pub fn run_alone(record: &Path, socket: &Path, users: BTreeSet<u32>) -> Result<(
     let failed = |source| RunError::Socket { path: socket.to_owned(), source };
     let _alone = claim(record)?;
     let ledger = Ledger::open(record).map_err(RunError::Record)?;
+    belfry_ledger::share(record).map_err(RunError::Record)?;
     // The record is ours alone now: what is there of a socket was left behind.
     match std::fs::remove_file(socket) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),

@@ -11,7 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
 use crate::error::OpenError;
-use crate::keeper::LOCK_MODE;
+use crate::keeper::PRIVATE_MODE;
 use crate::opening::Beside;
 use crate::queue::{Origin, Waiting};
 use crate::remote::wire::Written;
@@ -359,7 +359,7 @@ pub(crate) fn is_missing(source: &rusqlite::Error) -> bool {
 fn make_private(path: &Path) -> Result<(), OpenError> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = std::fs::OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(LOCK_MODE);
+    options.read(true).write(true).create(true).truncate(false).mode(PRIVATE_MODE);
     step(&Step::Create { file: path, empty: false }, || options.open(path).map(drop))
         .map_err(|source| OpenError::from_file(path, source))
 }

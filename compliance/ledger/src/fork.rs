@@ -106,7 +106,7 @@ pub fn fork(path: &Path, fork: &Fork) -> Result<Receipt, ForkError> {
     };
     write().and_then(|()| transaction.commit()).map_err(failed)?;
     let lock = keeper::lock_path(path);
-    keeper::write_whole(&lock, note.as_bytes(), keeper::LOCK_MODE)
+    keeper::write_whole(&lock, note.as_bytes(), keeper::lock_mode(path))
         .map_err(|source| OpenError::from_file(&lock, source))?;
     let Sealed { seq, kind, leaf, .. } = sealed[0];
     Ok(Receipt { seq, kind, leaf })

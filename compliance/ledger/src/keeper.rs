@@ -7,7 +7,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -25,11 +25,11 @@ pub(crate) const CHECKPOINT_ENTRIES: u64 = 1_000;
 /// And after this time, if there is any entry since.
 pub(crate) const CHECKPOINT_EVERY: Duration = Duration::from_mins(1);
 
-/// Who may read the key: its own user.
-const KEY_MODE: u32 = 0o600;
+/// Who may read a record, its lock and its keys: its own user.
+pub(crate) const PRIVATE_MODE: u32 = 0o600;
 
-/// The lock, as the record itself, a group may read, unless the process's mask forbids it.
-pub(crate) const LOCK_MODE: u32 = 0o640;
+/// Who may read a record that is shared, and its lock: its user and its group.
+const SHARED_MODE: u32 = 0o640;
 
 /// Before a record knows its district's domain.
 const DOMAIN: &str = "belfry.local";
@@ -42,6 +42,40 @@ pub(crate) fn key_path(record: &Path) -> PathBuf {
 /// `audit.checkpoint`: the last that was published.
 pub(crate) fn lock_path(record: &Path) -> PathBuf {
     record.with_extension("checkpoint")
+}
+
+/// `audit.pub`: the public keys of a record that is shared, for those who may not read the others.
+fn public_path(record: &Path) -> PathBuf {
+    record.with_extension("pub")
+}
+
+/// Who may read a record may read its lock.
+pub(crate) fn lock_mode(record: &Path) -> u32 {
+    let of_record = fs::metadata(record).map(|found| found.permissions().mode() & SHARED_MODE);
+    of_record.unwrap_or(PRIVATE_MODE)
+}
+
+/// Lets the group of a record's files read all of them but the private keys: whoever may read can look
+/// things up, verify, and take evidence. To be called while the record is open.
+pub fn share(record: &Path) -> Result<(), OpenError> {
+    let beside = |tail: &str| {
+        let mut name = record.as_os_str().to_owned();
+        name.push(tail);
+        PathBuf::from(name)
+    };
+    let shared = || fs::Permissions::from_mode(SHARED_MODE);
+    for path in [record.to_owned(), beside("-wal"), beside("-shm"), lock_path(record)] {
+        match fs::set_permissions(&path, shared()) {
+            Err(source) if source.kind() != ErrorKind::NotFound => {
+                return Err(OpenError::from_file(&path, source));
+            }
+            _ => {}
+        }
+    }
+    let keys: String = known_keys(record)?.iter().map(|key| key.vkey() + "\n").collect();
+    let path = public_path(record);
+    write_whole(&path, keys.as_bytes(), SHARED_MODE)
+        .map_err(|source| OpenError::from_file(&path, source))
 }
 
 /// Milliseconds since 1970, for people; nothing depends on it.
@@ -226,7 +260,7 @@ impl Keeper {
             return Err(PublishError::Foreign);
         }
         (self.seen, self.tried) = (there, Some(note.clone()));
-        write_whole(&path, note.as_bytes(), LOCK_MODE)?;
+        write_whole(&path, note.as_bytes(), lock_mode(&self.record))?;
         (self.seen, self.tried) = (Some(note), None);
         Ok(())
     }
@@ -284,12 +318,20 @@ pub(crate) fn read_lock(record: &Path) -> Result<Option<String>, OpenError> {
 }
 
 fn key_lines(record: &Path) -> Result<Vec<String>, OpenError> {
-    let path = key_path(record);
-    match fs::read_to_string(&path) {
+    lines_of(&key_path(record))
+}
+
+fn lines_of(path: &Path) -> Result<Vec<String>, OpenError> {
+    match fs::read_to_string(path) {
         Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
         Err(source) if source.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-        Err(source) => Err(OpenError::from_file(&path, source)),
+        Err(source) => Err(OpenError::from_file(path, source)),
     }
+}
+
+/// Whether the private keys are there and not for this user.
+fn keys_are_hidden(record: &Path) -> bool {
+    File::open(key_path(record)).is_err_and(|why| why.kind() == ErrorKind::PermissionDenied)
 }
 
 /// The private keys that are there.
@@ -303,7 +345,9 @@ pub(crate) fn known_keys(record: &Path) -> Result<Vec<Verifier>, OpenError> {
         Ok(signer) => Some(signer.verifier().clone()),
         Err(_) => Verifier::parse(line).ok(),
     };
-    Ok(key_lines(record)?.iter().filter_map(known).collect())
+    let hidden = keys_are_hidden(record);
+    let lines = if hidden { lines_of(&public_path(record)) } else { key_lines(record) }?;
+    Ok(lines.iter().filter_map(known).collect())
 }
 
 /// The origin of an epoch, which is the name of its key.
@@ -330,7 +374,7 @@ pub(crate) fn new_key(record: &Path, name: &str, lost: &[String]) -> Result<Sign
     lines.extend_from_slice(lost);
     lines.push(signer.skey());
     let text = lines.join("\n") + "\n";
-    write_whole(&path, text.as_bytes(), KEY_MODE)
+    write_whole(&path, text.as_bytes(), PRIVATE_MODE)
         .map_err(|source| OpenError::from_file(&path, source))?;
     Ok(signer)
 }
@@ -343,7 +387,11 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> std::io::Resu
     options.write(true).create(true).truncate(true).mode(mode);
     let mut made = None;
     step(&Step::Create { file: &new, empty: true }, || {
-        options.open(&new).map(|file| made = Some(file))
+        let file = options.open(&new)?;
+        // Whatever the process's mask is.
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+        made = Some(file);
+        Ok(())
     })?;
     let mut file = made.ok_or(ErrorKind::NotFound)?;
     step(&Step::Write { file: &new, bytes }, || file.write_all(bytes))?;

@@ -39,6 +39,7 @@ pub use belfry_audit::{Actor, Detail, Event, EventKind, Hash, Scope};
 pub use error::{Error, OpenError};
 pub use export::{ExportError, Exported, Openings, export, newest_checkpoint};
 pub use fork::{Fork, ForkError, fork};
+pub use keeper::share;
 pub use page::{About, Commitment, Entry, Page, Search};
 pub use remote::{Peers, serve};
 pub use verify::{Finding, Unverified, Verified, file as verify};

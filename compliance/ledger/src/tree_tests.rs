@@ -75,8 +75,12 @@ fn what_a_closed_record_holds_is_under_a_published_checkpoint() {
             fs::read_to_string(lock_path(path)).unwrap(),
             newest_checkpoint(path).unwrap().0
         );
-        let mode = fs::metadata(key_path(path)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let (key, lock) = (key_path(path), lock_path(path));
+        assert_eq!([mode(&key), mode(&lock), mode(path)], [0o600; 3]);
+        crate::share(path).unwrap();
+        assert_eq!([mode(&key), mode(&lock), mode(path)], [0o600, 0o640, 0o640]);
+        assert!(!fs::read_to_string(path.with_extension("pub")).unwrap().contains("PRIVATE"));
     });
 }
 
