@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { report, scenario } from "../kit/scenarios.mjs";
 import { until } from "../kit/wait.mjs";
 import { Client } from "./client.mjs";
+import { check, readRecord } from "./record.mjs";
 
 // Users without a name, as the processes of a service have them.
 const LEDGER = 65_401;
@@ -18,11 +19,6 @@ const CONTROL = 65_402;
 const OTHER = 65_403;
 const GROUP = 65_410;
 
-const READ_RECORD = `
-import json, sqlite3, sys
-database = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True)
-print(json.dumps([json.loads(body) for (body,) in database.execute("SELECT body FROM entry ORDER BY seq")]))
-`;
 /** Says which of the files may be read and which may be written. */
 const MAY = `
 import os, sys
@@ -41,11 +37,6 @@ except ConnectionError:
     print(0)
 `;
 
-function check(condition, what) {
-  if (!condition) throw new Error(what);
-}
-
-const python = process.env.BELFRY_PYTHON;
 const base = mkdtempSync(join(tmpdir(), "belfry-apart-"));
 chmodSync(base, 0o755);
 const folder = (name, user, mode) => {
@@ -103,7 +94,7 @@ const end = async (child, signal) => {
   child.kill(signal);
   await ended;
 };
-const entries = () => JSON.parse(execFileSync(python, ["-c", READ_RECORD, database], { encoding: "utf8", maxBuffer: 1 << 28 }));
+const entries = () => readRecord(database);
 const signedIn = () => entries().filter(({ op }) => op === "auth.signed_in").length;
 
 try {

@@ -10,12 +10,9 @@ import { Appliance } from "../kit/appliance.mjs";
 import { figure, report, scenario } from "../kit/scenarios.mjs";
 import { until } from "../kit/wait.mjs";
 import { Client } from "./client.mjs";
+import { check } from "./record.mjs";
 
 const python = process.env.BELFRY_PYTHON;
-
-function check(condition, what) {
-  if (!condition) throw new Error(what);
-}
 
 // Unguessable letters: whatever holds them holds something of this person.
 const letters = (count) => [...randomBytes(count)].map((byte) => String.fromCharCode(97 + (byte % 26))).join("");

@@ -9,13 +9,8 @@ import { Appliance } from "../kit/appliance.mjs";
 import { figure, report, scenario } from "../kit/scenarios.mjs";
 import { until } from "../kit/wait.mjs";
 import { Client } from "./client.mjs";
+import { check, readRecord } from "./record.mjs";
 
-const READ_RECORD = `
-import json, sqlite3, sys
-database = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True)
-rows = database.execute("SELECT seq, body FROM entry ORDER BY seq")
-print(json.dumps([{"seq": seq, **json.loads(body)} for (seq, body) in rows]))
-`;
 /** Holds the record's lock until its input ends. */
 const HOLD_RECORD = `
 import sqlite3, sys
@@ -25,14 +20,10 @@ print("held", flush=True)
 sys.stdin.read()
 `;
 
-function check(condition, what) {
-  if (!condition) throw new Error(what);
-}
-
 const appliance = await Appliance.start();
 const database = join(appliance.data, "audit.db");
 const python = process.env.BELFRY_PYTHON;
-const record = () => JSON.parse(execFileSync(python, ["-c", READ_RECORD, database], { encoding: "utf8", maxBuffer: 1 << 28 }));
+const record = () => readRecord(database);
 const events = (op) => record().filter((entry) => entry.op === op);
 
 /** An address as the record writes it: only what cannot be a person's text. */
