@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::wire::{self, Answer, Reply, Request, Sent, Told, Written};
 use crate::Receipt;
@@ -21,6 +21,9 @@ const BEAT_EVERY: Duration = Duration::from_secs(5);
 /// A line without an answer for this long is broken. Whoever waits for a receipt has long been refused.
 const ANSWER_WAIT: Duration = Duration::from_secs(30);
 
+/// At the end this long is tried to have written what waits.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
 /// What an administrator reads while there is no answer.
 const UNREACHED: &str = "the process that writes the record does not answer";
 
@@ -36,6 +39,7 @@ pub(crate) struct Caller {
     unsettled: Option<Unsettled>,
     /// Something that is kept was refused: it is sent again in a moment, not at once.
     backing_off: bool,
+    closing_since: Option<Instant>,
 }
 
 struct Unsettled {
@@ -47,7 +51,16 @@ struct Unsettled {
 impl Caller {
     pub(crate) fn new(shared: Arc<Shared>, socket: SocketAddr) -> Self {
         let client = u64::from_ne_bytes(random());
-        Self { shared, socket, line: None, client, sent: 0, unsettled: None, backing_off: false }
+        Self {
+            shared,
+            socket,
+            line: None,
+            client,
+            sent: 0,
+            unsettled: None,
+            backing_off: false,
+            closing_since: None,
+        }
     }
 
     pub(crate) fn run(mut self) {
@@ -64,15 +77,17 @@ impl Caller {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
         if self.line.is_none() || self.unsettled.is_some() || self.backing_off {
-            let going_on = |state: &mut State| !state.closing;
+            let ending = self.closing_since.is_some();
+            let going_on = |state: &mut State| !state.closing || ending;
             let waited = shared.wake.wait_timeout_while(state, REACH_EVERY, going_on);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
             self.backing_off = false;
             let closing = state.closing;
             drop(state);
-            // Once more at the end: what waits may still be written.
             self.reach();
-            if closing && (self.line.is_none() || self.unsettled.is_some()) {
+            if closing
+                && self.closing_since.get_or_insert_with(Instant::now).elapsed() >= CLOSE_WAIT
+            {
                 self.give_up();
                 return None;
             }

@@ -226,3 +226,22 @@ fn more_than_a_frame_holds_goes_in_parts() {
     drop((ledger, process));
     each_once(&place.record, 0..400);
 }
+
+#[test]
+fn nobody_waits_for_ever_at_the_end_for_a_record_that_cannot_be_written() {
+    let place = Place::new();
+    let process = Process::start(&place);
+    let unsettled = place.client();
+    process.ledger.inject(Fault::NotPersistedThenDown(u32::MAX));
+    unsettled.enqueue(signed_in(0));
+    until(|| unsettled.health().failing.is_some());
+    let refused = place.client();
+    refused.enqueue(signed_in(1));
+    until(|| refused.health().failing.is_some());
+    let begun = Instant::now();
+    drop((unsettled, refused, process));
+    let alone = place.client();
+    alone.enqueue(signed_in(2));
+    drop(alone);
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
